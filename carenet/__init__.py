@@ -1,0 +1,1 @@
+"""carenet: signed care events on Kafka, folded into a replicated, hash-chained patient timeline."""

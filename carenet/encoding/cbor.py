@@ -1,0 +1,211 @@
+"""The strict deterministic CBOR of carenet (RFC 8949 section 4.2.1), both ways.
+
+Allowed are integers within ±(2**53 - 1), byte strings, text strings without NUL, arrays, maps with integer or text
+keys, booleans and null, nested at most 16 deep (the outermost item is 1; the content of a byte string starts anew).
+No floats, no tags, no indefinite lengths, no other simple values. `decode` accepts exactly what `encode` emits:
+shortest integers and lengths, map keys in bytewise order of their encodings without repeats, no trailing bytes.
+The tag 18 of a COSE_Sign1 message is framing, not data: `carenet.encoding.cose` handles it.
+
+    >>> decode(encode({"net": b"x", 1: -8})) == {1: -8, "net": b"x"}
+    True
+"""
+
+from __future__ import annotations
+
+from operator import itemgetter
+from typing import Any
+
+from carenet.errors import EncodingError
+
+MAX_INT = 2**53 - 1  # what JSON and JavaScript clients can hold exactly
+MAX_DEPTH = 16
+
+_UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(8)
+_FALSE, _TRUE, _NULL = 0xF4, 0xF5, 0xF6
+_SHORT = 24  # arguments below this sit in the initial byte
+_WIDTH = {24: 1, 25: 2, 26: 4, 27: 8}
+
+
+def encode(value: Any) -> bytes:
+    """Encode a value deterministically.
+
+    Args:
+        value: None, bool, int, bytes, str, list or tuple, dict with int or str keys, nested at most 16 deep.
+
+    Raises:
+        EncodingError: a type or value outside the allowed set.
+
+    Source: RFC 8949 section 4.2.1.
+    """
+    out = bytearray()
+    _encode(value, out, 1)
+    return bytes(out)
+
+
+def decode(data: bytes) -> Any:
+    """Decode one item that must be the whole of `data` and exactly what `encode` would emit.
+
+    Raises:
+        EncodingError: anything else; the message names the rule and the byte position.
+    """
+    try:
+        value, end = _decode(data, 0, 1)
+    except IndexError:
+        raise EncodingError("CBOR ends in the middle of an item") from None
+    if end != len(data):
+        raise EncodingError(f"{len(data) - end} trailing bytes after the CBOR item")
+    return value
+
+
+def encode_head(major: int, argument: int) -> bytes:
+    """The initial byte and the shortest argument of an item."""
+    if argument < _SHORT:
+        return bytes((major << 5 | argument,))
+    for info, width in _WIDTH.items():
+        if argument < 1 << (8 * width):
+            return bytes((major << 5 | info,)) + argument.to_bytes(width, "big")
+    raise EncodingError("a CBOR argument has at most 64 bits")
+
+
+def _encode(value: Any, out: bytearray, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise EncodingError(f"nested deeper than {MAX_DEPTH}")
+    if isinstance(value, bytes):
+        out += encode_head(_BYTES, len(value))
+        out += value
+    elif isinstance(value, str):
+        out += _encode_text(value)
+    elif value is None or isinstance(value, bool):
+        out.append(_NULL if value is None else _TRUE if value else _FALSE)
+    elif isinstance(value, int):
+        out += _encode_int(value)
+    elif isinstance(value, list | tuple):
+        out += encode_head(_ARRAY, len(value))
+        for item in value:
+            _encode(item, out, depth + 1)
+    elif isinstance(value, dict):
+        _encode_map(value, out, depth)
+    else:
+        raise EncodingError(f"{type(value).__name__} has no place in carenet's CBOR")
+
+
+def _encode_int(value: int) -> bytes:
+    if not -MAX_INT <= value <= MAX_INT:
+        raise EncodingError("an integer lies within ±(2**53 - 1)")
+    return encode_head(_UNSIGNED, value) if value >= 0 else encode_head(_NEGATIVE, -1 - value)
+
+
+def _encode_text(value: str) -> bytes:
+    if "\0" in value:
+        raise EncodingError("text has no NUL")
+    try:
+        raw = value.encode()
+    except UnicodeEncodeError:
+        raise EncodingError("text is valid Unicode, without lone surrogates") from None
+    return encode_head(_TEXT, len(raw)) + raw
+
+
+def _encode_key(key: Any) -> bytes:
+    if isinstance(key, str):
+        return _encode_text(key)
+    if isinstance(key, int) and not isinstance(key, bool):
+        return _encode_int(key)
+    raise EncodingError("a map key is an integer or text")
+
+
+def _encode_map(value: dict[Any, Any], out: bytearray, depth: int) -> None:
+    out += encode_head(_MAP, len(value))
+    for key, item in sorted(((_encode_key(key), item) for key, item in value.items()), key=itemgetter(0)):
+        out += key
+        _encode(item, out, depth + 1)
+
+
+def _decode(data: bytes, at: int, depth: int) -> tuple[Any, int]:
+    if depth > MAX_DEPTH:
+        raise EncodingError(f"nested deeper than {MAX_DEPTH}")
+    initial = data[at]
+    major, info = initial >> 5, initial & 31
+    if major == _SIMPLE:
+        return _decode_simple(initial, at), at + 1
+    if info < _SHORT:
+        argument, at = info, at + 1
+    else:
+        argument, at = _decode_argument(data, at, info)
+    if major == _UNSIGNED or major == _NEGATIVE:  # noqa: PLR1714 - the comparison is the hot path's
+        return _decode_int(major, argument, at), at
+    if major == _BYTES or major == _TEXT:  # noqa: PLR1714
+        return _decode_string(data, at, argument, major)
+    if major == _TAG:
+        raise EncodingError(f"a tag at byte {at} has no place here")
+    if argument > len(data) - at:  # an item has at least one byte; checked before anything is allocated
+        raise EncodingError("CBOR ends in the middle of an item")
+    if major == _ARRAY:
+        return _decode_array(data, at, argument, depth)
+    return _decode_map(data, at, argument, depth)
+
+
+def _decode_simple(initial: int, at: int) -> bool | None:
+    if initial == _NULL:
+        return None
+    if initial in {_TRUE, _FALSE}:
+        return initial == _TRUE
+    raise EncodingError(f"a float or simple value at byte {at} has no place here")
+
+
+def _decode_argument(data: bytes, at: int, info: int) -> tuple[int, int]:
+    width = _WIDTH.get(info)
+    if width is None:
+        raise EncodingError(f"an indefinite or reserved length at byte {at}")
+    end = at + 1 + width
+    if end > len(data):
+        raise EncodingError("CBOR ends in the middle of an item")
+    argument = int.from_bytes(data[at + 1 : end], "big")
+    if argument < _SHORT or (width > 1 and argument < 1 << (4 * width)):
+        raise EncodingError(f"an integer or length at byte {at} is not in its shortest form")
+    return argument, end
+
+
+def _decode_int(major: int, argument: int, at: int) -> int:
+    value = argument if major == _UNSIGNED else -1 - argument
+    if not -MAX_INT <= value <= MAX_INT:
+        raise EncodingError(f"an integer before byte {at} is beyond ±(2**53 - 1)")
+    return value
+
+
+def _decode_string(data: bytes, at: int, length: int, major: int) -> tuple[bytes | str, int]:
+    end = at + length
+    if end > len(data):
+        raise EncodingError("CBOR ends in the middle of an item")
+    raw = bytes(data[at:end])
+    if major == _BYTES:
+        return raw, end
+    if b"\0" in raw:
+        raise EncodingError(f"text at byte {at} holds a NUL")
+    try:
+        return raw.decode(), end
+    except UnicodeDecodeError:
+        raise EncodingError(f"text at byte {at} is not UTF-8") from None
+
+
+def _decode_array(data: bytes, at: int, count: int, depth: int) -> tuple[list[Any], int]:
+    items = []
+    for _ in range(count):
+        item, at = _decode(data, at, depth + 1)
+        items.append(item)
+    return items, at
+
+
+def _decode_map(data: bytes, at: int, count: int, depth: int) -> tuple[dict[Any, Any], int]:
+    items: dict[Any, Any] = {}
+    previous = b""
+    for _ in range(count):
+        start = at
+        if data[at] >> 5 not in {_UNSIGNED, _NEGATIVE, _TEXT}:
+            raise EncodingError(f"the map key at byte {at} is neither integer nor text")
+        key, at = _decode(data, at, depth + 1)
+        encoded = bytes(data[start:at])
+        if encoded <= previous:
+            raise EncodingError(f"the map key at byte {start} is repeated or out of order")
+        previous = encoded
+        items[key], at = _decode(data, at, depth + 1)
+    return items, at

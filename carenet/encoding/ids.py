@@ -1,0 +1,45 @@
+"""Ids: 32 bytes, written as 43 characters of canonical base64url in claims, Kafka keys and on screens."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+
+from carenet.errors import EncodingError
+
+ID_BYTES = 32
+_TEXT = re.compile(r"[A-Za-z0-9_-]{43}\Z")
+NAME = re.compile(r"[a-z0-9._-]{1,64}\Z")
+
+
+def encode_id(raw: bytes) -> str:
+    """Write a 32-byte id as 43 characters of unpadded base64url (RFC 4648 section 5)."""
+    if len(raw) != ID_BYTES:
+        raise ValueError(f"an id has 32 bytes, not {len(raw)}")
+    return base64.urlsafe_b64encode(raw)[:-1].decode()
+
+
+def decode_id(text: str) -> bytes:
+    """Read a 43-character id.
+
+    Raises:
+        EncodingError: other characters, another length, or bits in the last character that no id sets
+            (two texts must never name one id).
+    """
+    if not _TEXT.match(text):
+        raise EncodingError("an id is 43 characters of base64url")
+    raw = base64.urlsafe_b64decode(text + "=")
+    if encode_id(raw) != text:
+        raise EncodingError("an id is canonical base64url: its last two bits are zero")
+    return raw
+
+
+def is_name(text: object) -> bool:
+    """Whether a value is a name as headers and payloads use them: [a-z0-9._-]{1,64}."""
+    return isinstance(text, str) and NAME.match(text) is not None
+
+
+def sha256(data: bytes) -> bytes:
+    """SHA-256, 32 bytes."""
+    return hashlib.sha256(data).digest()
