@@ -131,9 +131,9 @@ def _decode(data: bytes, at: int, depth: int) -> tuple[Any, int]:
         argument, at = info, at + 1
     else:
         argument, at = _decode_argument(data, at, info)
-    if major == _UNSIGNED or major == _NEGATIVE:  # noqa: PLR1714 - the comparison is the hot path's
+    if major <= _NEGATIVE:
         return _decode_int(major, argument, at), at
-    if major == _BYTES or major == _TEXT:  # noqa: PLR1714
+    if major <= _TEXT:
         return _decode_string(data, at, argument, major)
     if major == _TAG:
         raise EncodingError(f"a tag at byte {at} has no place here")
