@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from nacl.bindings import (
     crypto_core_ed25519_is_valid_point,
-    crypto_sign_detached,
+    crypto_sign,
+    crypto_sign_open,
     crypto_sign_seed_keypair,
-    crypto_sign_verify_detached,
 )
 from nacl.exceptions import BadSignatureError, CryptoError
 
@@ -34,7 +34,7 @@ class SigningKey:
 
     def sign(self, message: bytes) -> bytes:
         """The 64-byte signature of a message (RFC 8032 section 5.1.6; deterministic)."""
-        return crypto_sign_detached(message, self._secret)
+        return bytes(crypto_sign(message, self._secret)[:SIGNATURE_BYTES])
 
     def __repr__(self) -> str:
         return f"<SigningKey {self.public[:4].hex()}…>"
@@ -51,7 +51,7 @@ def is_valid_signature(public: bytes, signature: bytes, message: bytes) -> bool:
     if len(signature) != SIGNATURE_BYTES or len(public) != KEY_BYTES:
         return False
     try:
-        crypto_sign_verify_detached(signature, message, public)
+        crypto_sign_open(signature + message, public)
     except (BadSignatureError, CryptoError, ValueError):
         return False
     return True

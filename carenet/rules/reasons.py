@@ -1,4 +1,4 @@
-"""Why a record was refused: one code a check, in the order in which the checks are made (docs/formats.md lists them)."""
+"""Why a record was refused: one code a check, in the order of the checks (docs/formats.md lists them)."""
 
 from __future__ import annotations
 

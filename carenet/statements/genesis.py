@@ -95,7 +95,7 @@ def parse_genesis(data: bytes) -> Genesis:
     nodes = len(genesis.nodes)
     if not nodes // 2 < genesis.quorum <= nodes:
         raise StatementError(f"genesis.quorum is above half of the {nodes} nodes and at most all of them")
-    keys_named = [member.sign for member in (*genesis.authorities, *genesis.nodes)]
+    keys_named = [authority.sign for authority in genesis.authorities] + [node.sign for node in genesis.nodes]
     if len(set(keys_named)) != len(keys_named):
         raise StatementError("genesis names one key twice")
     if not all(map(is_admissible_key, keys_named)):

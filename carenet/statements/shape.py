@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
-from functools import cache
 from typing import Any, ClassVar, Self, get_type_hints
 
 from carenet.encoding import cbor
@@ -56,7 +55,7 @@ class Shape:
     def to_map(self) -> dict[str, Any]:
         """The map that `parse` reads back: absent optional fields left out."""
         out = {}
-        for field in fields(self):  # type: ignore[arg-type]  # every Shape is a dataclass
+        for field in fields(self):
             value = getattr(self, field.name)
             if value is not None or field.default is MISSING:
                 out[field.name] = _plain(value)
@@ -77,13 +76,16 @@ def _plain(value: Any) -> Any:
     return value
 
 
-@cache
+_RULES: dict[type[Shape], dict[str, tuple[Rule, bool]]] = {}
+
+
 def _rules(cls: type[Shape]) -> dict[str, tuple[Rule, bool]]:
-    hints = get_type_hints(cls, include_extras=True)
-    return {
-        field.name: (hints[field.name].__metadata__[0], field.default is not MISSING)
-        for field in fields(cls)  # type: ignore[arg-type]  # every Shape is a dataclass
-    }
+    if cls not in _RULES:
+        hints = get_type_hints(cls, include_extras=True)
+        _RULES[cls] = {
+            field.name: (hints[field.name].__metadata__[0], field.default is not MISSING) for field in fields(cls)
+        }
+    return _RULES[cls]
 
 
 def raw(length: int) -> Rule:
@@ -167,7 +169,7 @@ def mapping(rule: Rule, low: int, high: int) -> Rule:
     return check
 
 
-def nested(model: type[Shape]) -> Rule:
+def nested(model: type[Shape]) -> Callable[[Any, str], Any]:
     """A map that is another model."""
     return model.parse
 
