@@ -69,8 +69,8 @@ class Prepared:
         head: the first 1,024 bytes of its value.
         fault: the first stateless check that failed, and its detail.
         statement, body, proof: what could be read.
-        has_body: whether the body is absent or present as the statement says, and hashes to what it names: None if so,
-            or the reason. Kept apart because the fold asks it later in the order of checks.
+        body_fault: why the body is not what the statement names, or None; kept apart from `fault` because the fold asks
+            it later in the order of checks.
     """
 
     offset: int

@@ -120,12 +120,14 @@ class EpochRow:
     Attributes:
         compartment: a name.
         ids: every epoch's id (16 bytes), the current one last.
+        begun: the sequence number of the entry that began each of them, in the same order.
         public: the current epoch's HPKE public key (1,216 bytes).
         begun_by: digest of the statement that began the current epoch.
     """
 
     compartment: str
     ids: tuple[bytes, ...]
+    begun: tuple[int, ...]
     public: bytes
     begun_by: bytes
 
