@@ -152,11 +152,10 @@ def decode_bundle(data: bytes, width: int) -> list[bytes]:
 def _index_path(index: int, width: int) -> str:
     if not (0 <= index <= MAX_INT and 1 <= width <= TILE_WIDTH):
         raise ValueError("a tile's index is not negative and its width lies within 1..256")
-    groups: list[str] = []
-    rest = index
-    while not groups or rest:
+    rest, last = divmod(index, 1000)
+    groups = [f"{last:03}"]
+    while rest:
         rest, group = divmod(rest, 1000)
-        groups.append(f"{group:03}")
-    path = "/x".join(reversed(groups))
+        groups.append(f"x{group:03}")
     partial = "" if width == TILE_WIDTH else f".p/{width}"
-    return ("x" if len(groups) > 1 else "") + path + partial
+    return "/".join(reversed(groups)) + partial
