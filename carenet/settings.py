@@ -1,0 +1,68 @@
+"""The one settings object: what the environment (`CARENET_…`) may say, with its defaults.
+
+Any room from `bus` on may import it; the pure rooms are told by argument. What is not set here and is given on
+the command line wins over the environment: the CLI builds `Settings` with what the flags said.
+Nothing is read from files, and nothing here opens a connection.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, PostgresDsn, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def default_cache() -> Path:
+    """Where downloads that every state folder shares are kept (the XDG base directory rule)."""
+    import os  # noqa: PLC0415 - only when neither CARENET_CACHE nor an argument named the folder
+
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if base.startswith("/") else Path("~/.cache").expanduser()) / "carenet"
+
+
+class Settings(BaseSettings):
+    """What a process of carenet is told from outside.
+
+    Args:
+        dir: the folder that holds keys, genesis, run.json, and the data of servers that carenet runs itself.
+        cache: the folder for Kafka's jars, shared by all state folders of this user.
+        kafka: `host:port` (several separated by commas) of a Kafka that is already there; None runs one.
+        postgres: DSN of a PostgreSQL that is already there; None runs one.
+        passphrase: encrypts key files at rest; None leaves them to the file mode.
+        roles: which parts of the stream processors this process runs.
+        node: this node's name, part of its topic names and consumer groups.
+        gateway_host: address that the gateway binds.
+        gateway_port: port that the gateway binds; 0 takes a free one.
+        log_level: least level that is logged.
+
+    Raises:
+        pydantic.ValidationError: a variable holds something else than its type allows.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="CARENET_", frozen=True, extra="ignore")
+
+    dir: Path = Path(".carenet")
+    cache: Path = Field(default_factory=default_cache)
+    kafka: str | None = Field(default=None, pattern=r"^[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*$")
+    postgres: PostgresDsn | None = None
+    passphrase: SecretStr | None = None
+    roles: Annotated[tuple[str, ...], NoDecode] = ("timeline",)
+    node: str = Field(default="node", pattern=r"^[a-z0-9._-]{1,64}$")
+    gateway_host: str = "127.0.0.1"
+    gateway_port: int = Field(default=0, ge=0, le=65535)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("roles", mode="before")
+    @classmethod
+    def _split_roles(cls, value: object) -> object:
+        """A comma list, as an environment variable can only hold text."""
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
