@@ -31,7 +31,7 @@ def root_from_inclusion(leaf_hash: bytes, index: int, size: int, path: Sequence[
     """
     if not 0 <= index < size:
         raise ProofError(f"index {index} is outside a tree of {size} leaves")
-    _check_hashes(path)
+    _check_hashes([leaf_hash, *path])  # at size 1 the leaf is the root: nothing else would look at its length
     node, last, root = index, size - 1, leaf_hash
     for sibling in path:
         if last == 0:
@@ -127,6 +127,6 @@ def _skip_lone_parents(node: int, last: int) -> tuple[int, int]:
     return node, last
 
 
-def _check_hashes(path: Sequence[bytes]) -> None:
-    if any(len(step) != HASH_BYTES for step in path):
-        raise ProofError("each hash of a path has 32 bytes")
+def _check_hashes(hashes: Sequence[bytes]) -> None:
+    if any(len(each) != HASH_BYTES for each in hashes):
+        raise ProofError("a leaf hash and each hash of a path have 32 bytes")

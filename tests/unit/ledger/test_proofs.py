@@ -45,6 +45,8 @@ def test_a_hash_of_another_length_is_refused() -> None:
     with pytest.raises(ProofError, match="32 bytes"):
         root_from_inclusion(A, 0, 2, [B + b"\0"])
     with pytest.raises(ProofError, match="32 bytes"):
+        verify_inclusion(b"", 0, 1, [], b"")
+    with pytest.raises(ProofError, match="32 bytes"):
         verify_consistency(2, 3, AB, ABC, [C[:-1]])
 
 
