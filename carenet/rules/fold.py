@@ -1,25 +1,305 @@
-"""The fold: `needs` and `fold` (being written)."""
+"""The fold: a pure function from one partition's records to its timelines (ARCHITECTURE section 5).
+
+Checks, in order, each with its own reason code (`carenet.rules.reasons`):
+ 1. key and value present, time set by the broker, size, encoding, network, routing  (`prepare`, stateless)
+ 2. the same digest again: done already
+ 3. the signer is known, not suspended, and kid is its current key
+ 4. the signature holds under that key
+ 5. freshness: iat within [t - 1 h, t + 5 min], t = max(last accepted time, the record's LogAppendTime)
+ 6. the body is there exactly when the statement names one, and hashes to it
+ 7. idempotency: (subject, iss, cti) unused, or used with the same tag
+ 8. the subject exists (or is opened by this), its kind knows the type, the payload fits its model
+ 9. the signer may write it: its role, then its grant or standing choice
+10. compartment known   11. reaction not yet done   12. epoch current   13. the rulebook's own transition
+A refused record changes nothing, not even time. A relay of partition 0's decision goes by `carenet.rules.relay`.
+
+    while missing := needs(records, view, scope):
+        loaded |= store.load(missing)
+    effects = fold(records, View(loaded), state, scope, next_offset)
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from carenet.rules.effects import Effects
+from carenet.encoding.cose import compute_thumbprint
+from carenet.encoding.ids import sha256
+from carenet.errors import StatementError
+from carenet.ledger.entry import NO_PREV, Entry
+from carenet.ledger.hashes import hash_leaf
+from carenet.rules.case import Case, Refusal, is_suspended, parse_payload, payload_if_valid
+from carenet.rules.effects import Accepted, Effects, Rejected
 from carenet.rules.prepare import Prepared, Scope
-from carenet.rules.rows import Key, PartitionState
+from carenet.rules.reasons import Reason
+from carenet.rules.relay import check_relay
+from carenet.rules.roles import AUTHORITY, NODE, may_sign
+from carenet.rules.rows import (
+    AcceptedKey,
+    AcceptedRow,
+    EpochsKey,
+    GrantsKey,
+    IdempotencyKey,
+    IdempotencyRow,
+    Key,
+    ParticipantKey,
+    ParticipantRow,
+    PartitionState,
+    ReactionKey,
+    ReactionRow,
+    Row,
+    SubjectKey,
+    SubjectRow,
+)
+from carenet.rules.rulebooks import OPENERS, RULEBOOKS, Rulebook
 from carenet.rules.view import View
+from carenet.statements.header import Header
+from carenet.statements.payloads import Open
+from carenet.statements.statement import Statement
+
+MAX_AGE_MS = 60 * 60 * 1000  # a publisher that was offline for longer seals and signs again
+MAX_AHEAD_MS = 5 * 60 * 1000  # clocks of honest publishers differ by less
+_IDEMPOTENCY_BYTES = 16
+
+
+def genesis_rows(scope: Scope) -> dict[Key, Row]:
+    """The rows that the genesis seeds in every partition: the network's subject, authorities and nodes."""
+    genesis = scope.genesis
+    rows: dict[Key, Row] = {SubjectKey(scope.network): SubjectRow(scope.network, "network", 0, NO_PREV)}
+    members = [(authority.id, authority.name, AUTHORITY, authority.sign) for authority in genesis.authorities]
+    members += [(node.id, node.name, NODE, node.sign) for node in genesis.nodes]
+    for participant, name, role, sign in members:
+        rows[ParticipantKey(participant)] = ParticipantRow(participant, name, None, (role,), (), sign, None)
+    return rows
 
 
 def needs(records: Sequence[Prepared], view: View, scope: Scope) -> set[Key]:
     """The keys that a batch wants and the view has not loaded; ask again after loading, until it is empty."""
-    raise NotImplementedError
+    return view.missing(key for record in records if record.fault is None for key in _needs_of(record, view, scope))
+
+
+def _needs_of(record: Prepared, view: View, scope: Scope) -> Iterator[Key]:
+    statement = record.statement
+    assert statement is not None
+    header = statement.header
+    yield SubjectKey(header.subject)
+    if record.proof is None:
+        yield _idempotency_key(header)
+        yield ParticipantKey(header.issuer)
+        signer = view.participant(header.issuer) if ParticipantKey(header.issuer) in view else None
+        if signer is not None and signer.organisation is not None:
+            yield ParticipantKey(signer.organisation)
+    if header.subject != scope.network:
+        yield EpochsKey(header.subject)
+        yield GrantsKey(header.subject)
+        if header.replaces is not None:
+            yield AcceptedKey(header.subject, header.replaces)
+    book = _rulebook_if_known(statement, view)
+    if book is not None:
+        yield from book.needs(statement, view)
+
+
+def _rulebook_if_known(statement: Statement, view: View) -> Rulebook | None:
+    if statement.header.type in OPENERS:
+        payload = payload_if_valid(statement)
+        return RULEBOOKS[payload.kind] if isinstance(payload, Open) else None
+    key = SubjectKey(statement.header.subject)
+    subject = view.subject(statement.header.subject) if key in view else None
+    return RULEBOOKS[subject.kind] if subject else None
 
 
 def fold(records: Sequence[Prepared], view: View, state: PartitionState, scope: Scope, next_offset: int) -> Effects:
-    """Decide a batch."""
-    raise NotImplementedError
+    """Decide a batch of records, in offset order.
+
+    Args:
+        records: what `prepare` made of the records from `state.next_offset` on.
+        view: holds every key that `needs` asked for; its `written` receives the batch's rows.
+        state: the partition before the batch; it is not changed.
+        scope: the network's constants and the partition.
+        next_offset: one past the last offset that the batch covers.
+    """
+    batch = _Batch(view, state, scope)
+    for record in records:
+        batch.decide(record)
+    return batch.effects(state.next_offset, next_offset)
 
 
-def genesis_rows(scope: Scope) -> dict[Key, object]:
-    """The rows that the genesis seeds in every partition."""
-    raise NotImplementedError
+class _Batch:
+    """A batch being decided: the plain loop over records."""
+
+    __slots__ = ("accepted", "is_urgent", "log_time_ms", "rejected", "scope", "tree", "view")
+
+    def __init__(self, view: View, state: PartitionState, scope: Scope) -> None:
+        self.view, self.scope = view, scope
+        self.tree = state.tree.copy()
+        self.log_time_ms = state.log_time_ms
+        self.accepted: list[Accepted] = []
+        self.rejected: list[Rejected] = []
+        self.is_urgent = False
+
+    def decide(self, record: Prepared) -> None:
+        try:
+            if record.fault is not None:
+                raise Refusal(*record.fault)
+            if record.proof is not None:
+                self._apply_relay(record)
+            else:
+                self._apply_statement(record)
+        except Refusal as refusal:
+            self.rejected.append(_rejected(record, refusal, self.view))
+
+    def effects(self, before: int, next_offset: int) -> Effects:
+        partition = self.scope.partition
+        return Effects(
+            before=before,
+            state=PartitionState(partition, next_offset, self.log_time_ms, self.tree),
+            accepted=tuple(self.accepted),
+            rejected=tuple(self.rejected),
+            writes={key: row for key, row in self.view.written.items() if not isinstance(key, AcceptedKey)},
+            tiles=tuple(self.tree.drain_tiles()),
+            is_urgent=self.is_urgent,
+        )
+
+    def _apply_statement(self, record: Prepared) -> None:
+        assert record.statement is not None
+        now_ms = max(self.log_time_ms, record.timestamp_ms)
+        case = Case(self.scope, self.view, record, record.statement, now_ms)
+        book, reactions = _judge(case)
+        header = record.statement.header
+        subject = case.subject
+        seq, prev = (subject.next_seq, subject.head) if subject else (0, NO_PREV)
+        entry = Entry(header.subject, seq, prev, record.statement.digest, now_ms)
+        self.log_time_ms = now_ms
+        self._append(case, book, entry)
+        tag_row = IdempotencyRow(record.statement.digest, header.tag)
+        self.view.written[_idempotency_key(header)] = tag_row
+        for reaction in reactions:
+            self.view.written[reaction] = ReactionRow(record.statement.digest)
+
+    def _apply_relay(self, record: Prepared) -> None:
+        assert record.statement is not None
+        subject = self.view.subject(self.scope.network)
+        assert subject is not None, "the genesis seeds the network's subject"
+        entry = check_relay(record, subject, self.scope)
+        case = Case(self.scope, self.view, record, record.statement, entry.log_time_ms, subject=subject)
+        case.payload = parse_payload(record.statement)
+        self._append(case, RULEBOOKS[subject.kind], entry)
+
+    def _append(self, case: Case, book: Rulebook, entry: Entry) -> None:
+        if book.apply(case):
+            self.is_urgent = True
+        leaf = hash_leaf(entry.encode())
+        index = self.tree.size
+        self.tree.append(leaf)
+        key = SubjectKey(entry.subject)
+        subject = self.view.subject(entry.subject)
+        assert subject is not None, "a rulebook that opens a subject writes its row"
+        self.view.written[key] = replace(subject, next_seq=entry.seq + 1, head=leaf)
+        header = case.statement.header
+        accepted_row = AcceptedRow(entry.seq, header.issuer, header.type, header.compartment)
+        self.view.written[AcceptedKey(entry.subject, entry.digest)] = accepted_row
+        record = case.record
+        self.accepted.append(
+            Accepted(record.offset, index, entry, case.statement, record.body, record.timestamp_ms),
+        )
+
+
+def _judge(case: Case) -> tuple[Rulebook, tuple[ReactionKey, ...]]:
+    """Checks 2 to 13; raises `Refusal` at the first that fails."""
+    _check_repeat(case)
+    _check_signer(case)
+    _check_freshness(case)
+    case.require(case.record.body_fault is None, case.record.body_fault or Reason.BODY_MISSING, "body")
+    _check_idempotency(case)
+    book = _find_rulebook(case)
+    assert case.signer is not None
+    allowed = may_sign(case.signer, case.statement.header.type)
+    case.require(allowed, Reason.ROLE_FORBIDS, "no role of the signer allows this type")
+    book.check_permission(case)
+    book.check_compartment(case)
+    reactions = book.reactions(case)
+    for reaction in reactions:
+        done = case.view.reaction(reaction)
+        if done is not None:
+            raise Refusal(Reason.ALREADY_DONE, "for", done.digest)
+    book.check_epoch(case)
+    book.check_transition(case)
+    return book, reactions
+
+
+def _check_repeat(case: Case) -> None:
+    used = case.view.idempotency(_idempotency_key(case.statement.header))
+    if used is not None and used.digest == case.statement.digest:
+        raise Refusal(Reason.DUPLICATE, "the same statement was accepted before", used.digest)
+
+
+def _check_signer(case: Case) -> None:
+    header = case.statement.header
+    signer = case.view.participant(header.issuer)
+    case.require(signer is not None, Reason.UNKNOWN_SIGNER, "iss is not a participant in this partition")
+    assert signer is not None
+    case.require(not is_suspended(signer, case.view), Reason.SUSPENDED, "the signer or its organisation is suspended")
+    case.require(header.kid not in signer.retired, Reason.STALE_KEY, "kid is a key that the signer rotated away")
+    case.require(header.kid == compute_thumbprint(signer.sign), Reason.WRONG_KID, "kid is not the signer's key")
+    case.require(case.record.is_signed_by(signer.sign), Reason.BAD_SIGNATURE, "the signature does not hold")
+    case.signer = signer
+
+
+def _check_freshness(case: Case) -> None:
+    iat_ms = case.statement.header.iat_s * 1000
+    case.require(iat_ms >= case.now_ms - MAX_AGE_MS, Reason.TOO_OLD, "iat is more than 1 h before the log's time")
+    case.require(iat_ms <= case.now_ms + MAX_AHEAD_MS, Reason.FUTURE, "iat is more than 5 min after the log's time")
+
+
+def _check_idempotency(case: Case) -> None:
+    header = case.statement.header
+    used = case.view.idempotency(_idempotency_key(header))
+    if used is None:
+        return
+    if header.tag is not None and header.tag == used.tag:
+        raise Refusal(Reason.DUPLICATE, "the same event, rebuilt", used.digest)
+    raise Refusal(Reason.CONFLICTING_ID, "cti was used for other content", used.digest)
+
+
+def _find_rulebook(case: Case) -> Rulebook:
+    header = case.statement.header
+    subject = case.view.subject(header.subject)
+    opens = header.type in OPENERS
+    case.require(subject is not None or opens, Reason.UNKNOWN_SUBJECT, "sub was never opened")
+    case.require(subject is None or not opens, Reason.SUBJECT_EXISTS, "sub was opened before")
+    case.subject = subject
+    if subject is not None:
+        case.require(RULEBOOKS[subject.kind].knows(header.type), Reason.UNKNOWN_TYPE, "not a type of this kind")
+    try:
+        case.payload = parse_payload(case.statement)
+    except StatementError as exc:
+        raise Refusal(Reason.BAD_PAYLOAD, str(exc)) from exc
+    if subject is not None:
+        return RULEBOOKS[subject.kind]
+    assert isinstance(case.payload, Open), "the model of an opener names the kind"
+    return RULEBOOKS[case.payload.kind]
+
+
+def _idempotency_key(header: Header) -> IdempotencyKey:
+    return IdempotencyKey(header.subject, sha256(header.issuer + header.cti)[:_IDEMPOTENCY_BYTES])
+
+
+def _rejected(record: Prepared, refusal: Refusal, view: View) -> Rejected:
+    statement = record.statement
+    issuer = statement.header.issuer if statement else None
+    return Rejected(
+        offset=record.offset,
+        reason=refusal.reason,
+        detail=refusal.detail,
+        head=record.head,
+        issuer=issuer,
+        is_proven=statement is not None and _is_proven(record, statement, view),
+        digest=statement.digest if statement else None,
+        winner=refusal.winner,
+    )
+
+
+def _is_proven(record: Prepared, statement: Statement, view: View) -> bool:
+    key = ParticipantKey(statement.header.issuer)
+    signer = view.participant(statement.header.issuer) if key in view else None
+    return signer is not None and record.is_signed_by(signer.sign)
