@@ -7,6 +7,7 @@ Nothing is read from files, and nothing here opens a connection.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,8 +17,6 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 def default_cache() -> Path:
     """Where downloads that every state folder shares are kept (the XDG base directory rule)."""
-    import os  # noqa: PLC0415 - only when neither CARENET_CACHE nor an argument named the folder
-
     base = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(base) if base.startswith("/") else Path("~/.cache").expanduser()) / "carenet"
 
