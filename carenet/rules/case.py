@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from carenet.errors import StatementError
 from carenet.rules.prepare import Prepared, Scope
 from carenet.rules.reasons import Reason
-from carenet.rules.rows import Key, ParticipantRow, Row, SubjectRow
+from carenet.rules.rows import Key, ParticipantKey, ParticipantRow, Row, SubjectRow
 from carenet.rules.view import View
 from carenet.statements.payloads import PAYLOADS
 from carenet.statements.shape import Shape
@@ -91,6 +92,16 @@ def payload_if_valid(statement: Statement) -> Any:
         return parse_payload(statement)
     except StatementError:
         return None
+
+
+def participants_with_organisations(participants: Iterable[bytes], view: View) -> Iterator[Key]:
+    """The keys of participants and, once those are loaded, of the organisations that they fall with."""
+    for participant in participants:
+        key = ParticipantKey(participant)
+        yield key
+        row = view.participant(participant) if key in view else None
+        if row is not None and row.organisation is not None:
+            yield ParticipantKey(row.organisation)
 
 
 def is_suspended(participant: ParticipantRow, view: View) -> bool:

@@ -28,7 +28,7 @@ from carenet.encoding.ids import sha256
 from carenet.errors import StatementError
 from carenet.ledger.entry import NO_PREV, Entry
 from carenet.ledger.hashes import hash_leaf
-from carenet.rules.case import Case, Refusal, is_suspended, parse_payload, payload_if_valid
+from carenet.rules.case import Case, Refusal, is_suspended, parse_payload, participants_with_organisations
 from carenet.rules.effects import Accepted, Effects, Rejected
 from carenet.rules.prepare import Prepared, Scope
 from carenet.rules.reasons import Reason
@@ -85,27 +85,23 @@ def _needs_of(record: Prepared, view: View, scope: Scope) -> Iterator[Key]:
     yield SubjectKey(header.subject)
     if record.proof is None:
         yield _idempotency_key(header)
-        yield ParticipantKey(header.issuer)
-        signer = view.participant(header.issuer) if ParticipantKey(header.issuer) in view else None
-        if signer is not None and signer.organisation is not None:
-            yield ParticipantKey(signer.organisation)
+        yield from participants_with_organisations((header.issuer,), view)
     if header.subject != scope.network:
         yield EpochsKey(header.subject)
         yield GrantsKey(header.subject)
         if header.replaces is not None:
             yield AcceptedKey(header.subject, header.replaces)
-    book = _rulebook_if_known(statement, view)
-    if book is not None:
+    for book in _rulebooks_for(statement, view):
         yield from book.needs(statement, view)
 
 
-def _rulebook_if_known(statement: Statement, view: View) -> Rulebook | None:
-    if statement.header.type in OPENERS:
-        payload = payload_if_valid(statement)
-        return RULEBOOKS[payload.kind] if isinstance(payload, Open) else None
+def _rulebooks_for(statement: Statement, view: View) -> Iterator[Rulebook]:
+    """The subject's rulebook, or all that know the type where the subject may be opened in this very batch."""
     key = SubjectKey(statement.header.subject)
-    subject = view.subject(statement.header.subject) if key in view else None
-    return RULEBOOKS[subject.kind] if subject else None
+    subject = view.subject(key.subject) if key in view else None
+    for book in RULEBOOKS.values():
+        if subject.kind == book.kind if subject else book.knows(statement.header.type):
+            yield book
 
 
 def fold(records: Sequence[Prepared], view: View, state: PartitionState, scope: Scope, next_offset: int) -> Effects:

@@ -1,56 +1,63 @@
 """The decision state of one partition: what the fold reads and writes, as keys and frozen rows.
 
-A key names a row whether it exists or not; a view leads from a loaded key to its row, or to None where there is none.
+A key names a row whether it exists or not (keys are classes and not tuples, so that a subject and a participant of one
+id are two keys); a view leads from a loaded key to its row, or to None where there is none.
 Replicas hold equal rows after equal records, so nothing here depends on when or where the fold runs.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from carenet.ledger.tree import Tree
 
 
-class ParticipantKey(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ParticipantKey:
     """A key holder, by id (32 bytes)."""
 
     id: bytes
 
 
-class SubjectKey(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class SubjectKey:
     """What a timeline is about, by id (32 bytes)."""
 
     subject: bytes
 
 
-class EpochsKey(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class EpochsKey:
     """All compartments' epochs of a subject."""
 
     of_subject: bytes
 
 
-class GrantsKey(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class GrantsKey:
     """All active grants of a subject."""
 
     on_subject: bytes
 
 
-class IdempotencyKey(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
     """A used (subject, issuer, cti), by 16 bytes of SHA-256(iss ‖ cti)."""
 
     in_subject: bytes
     iss_cti: bytes
 
 
-class AcceptedKey(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class AcceptedKey:
     """An accepted statement of a subject, by digest; the fold reads these rows and appending an entry makes them."""
 
     in_timeline: bytes
     digest: bytes
 
 
-class ReactionKey(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ReactionKey:
     """A reaction that must happen once: type, trigger, and what else the type states (compartment, issuer, part)."""
 
     type: str

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from carenet.encoding.cose import compute_thumbprint
 from carenet.encoding.ed25519 import is_admissible_key, is_valid_signature
-from carenet.rules.case import Case, is_suspended, payload_if_valid
+from carenet.rules.case import Case, is_suspended, participants_with_organisations, payload_if_valid
 from carenet.rules.reasons import Reason
 from carenet.rules.roles import AUTHORITY, NODE
 from carenet.rules.rows import Key, ParticipantKey, ParticipantRow, ReactionKey
@@ -44,12 +44,7 @@ class NetworkRulebook:
             named += [payload.organisation] if payload.organisation else []
         elif isinstance(payload, Rotate | Suspend):
             named = [payload.participant]
-        for participant in named:
-            key = ParticipantKey(participant)
-            yield key
-            row = view.participant(participant) if key in view else None
-            if row is not None and row.organisation is not None:
-                yield ParticipantKey(row.organisation)
+        return participants_with_organisations(named, view)
 
     def check_permission(self, case: Case) -> None:
         """Rules 1, 3 and 4: who speaks about whom."""

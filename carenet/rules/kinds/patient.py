@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from carenet.rules.access import MANAGE, WRITE, active
-from carenet.rules.case import Case, is_suspended, payload_if_valid
+from carenet.rules.case import Case, is_suspended, participants_with_organisations, payload_if_valid
 from carenet.rules.kinds import care, grants, opening
 from carenet.rules.reasons import Reason
-from carenet.rules.rows import AcceptedKey, Key, ParticipantKey, ReactionKey, SubjectRow
+from carenet.rules.rows import AcceptedKey, Key, ReactionKey, SubjectKey, SubjectRow
 from carenet.rules.view import View
 from carenet.statements.header import Header
 from carenet.statements.payloads import EpochBegin, Give, KeyShare, Open, Withdraw
@@ -39,15 +39,11 @@ class PatientRulebook:
         payload = payload_if_valid(statement)
         named = list(payload.custodians) if isinstance(payload, Open) else []
         named += [payload.grantee] if isinstance(payload, Give) else []
-        subject = view.subject(statement.header.subject)
+        key = SubjectKey(statement.header.subject)
+        subject = view.subject(key.subject) if key in view else None
         named += subject.custodians if subject else ()
         named += _author(statement.header, view)
-        for participant in named:
-            key = ParticipantKey(participant)
-            yield key
-            row = view.participant(participant) if key in view else None
-            if row is not None and row.organisation is not None:
-                yield ParticipantKey(row.organisation)
+        yield from participants_with_organisations(named, view)
         yield from _reactions(statement, payload)
 
     def check_permission(self, case: Case) -> None:
