@@ -103,12 +103,12 @@ def parse_tile_path(path: str) -> TilePath:
     level = None if match["level"] == "entries" else int(match["level"])
     index = int(match["index"].replace("x", "").replace("/", ""))
     width = int(match["width"] or TILE_WIDTH)
-    if (match["width"] and width >= TILE_WIDTH) or index > MAX_INT or (level or 0) > MAX_TILE_LEVEL:
+    if index > MAX_INT or width > TILE_WIDTH or (level or 0) > MAX_TILE_LEVEL:
         raise EncodingError("a tile's level, index or width is out of range")
     parsed = TilePath(level, index, width)
     written = entries_path(index, width) if level is None else tile_path(level, index, width)
-    if written != path:  # x000/001 for 001: one tile has one path
-        raise EncodingError("a tile's index is written without leading groups of zeroes")
+    if written != path:  # x000/001 for 001, or .p/256 for a full one: one tile has one path
+        raise EncodingError("a tile's path has no leading groups of zeroes, and no width when it is full")
     return parsed
 
 
@@ -133,19 +133,17 @@ def decode_bundle(data: bytes, width: int) -> list[bytes]:
         width: how many entries its path promises, 1..256.
 
     Raises:
-        EncodingError: it ends in the middle of an entry, or holds another number of entries.
+        EncodingError: it holds more or fewer entries, or ends in the middle of one.
     """
     entries: list[bytes] = []
     at = 0
     while at < len(data) and len(entries) < width:
         start = at + _LENGTH_BYTES
         end = start + int.from_bytes(data[at:start], "big")
-        if end > len(data):
-            raise EncodingError("a bundle ends in the middle of an entry")
         entries.append(data[start:end])
         at = end
-    if at != len(data) or len(entries) != width:
-        raise EncodingError(f"a bundle does not hold the {width} entries that its path promises")
+    if at != len(data) or len(entries) != width:  # beyond the end after an entry that is cut off
+        raise EncodingError(f"a bundle does not hold exactly the {width} entries that its path promises")
     return entries
 
 

@@ -76,6 +76,17 @@ def test_any_other_text_is_refused(text: str) -> None:
         parse_checkpoint(text)
 
 
+def test_the_message_names_the_line() -> None:
+    with pytest.raises(NoteError, match="three lines"):
+        parse_checkpoint(TEXT + "extension\n")
+    with pytest.raises(NoteError, match="size is decimal"):
+        parse_checkpoint(TEXT.replace("700", "0700"))
+    with pytest.raises(NoteError, match="origin"):
+        parse_checkpoint(TEXT.replace(ORIGIN, ""))
+    with pytest.raises(NoteError, match="canonical base64"):
+        parse_checkpoint(TEXT.replace(ROOT, ROOT[:-2] + "J="))
+
+
 @given(st.text(max_size=100))
 def test_arbitrary_text_raises_nothing_but_our_own_error(text: str) -> None:
     with pytest.raises(NoteError):
