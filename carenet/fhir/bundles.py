@@ -79,7 +79,13 @@ def list_files(source: Path | str) -> list[Path]:
 
 
 def count_resources(source: Path | str) -> int:
-    """How many resources a path holds, reference data included, for a progress bar; wrong input counts as none."""
+    """How many resources a path holds, reference data included, for a progress bar.
+
+    Only as exact as the input is right: what is not JSON counts as none, and `read_source` says what is wrong with it.
+
+    Raises:
+        ResourceError: a file that cannot be read or unpacked.
+    """
     total = 0
     for path in list_files(source):
         data = _read_bytes(path, path.name)

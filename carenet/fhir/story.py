@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Any, Literal
 
@@ -149,7 +150,9 @@ class _Chart:
         self._writer = ChartWriter(person.key, f"{seed:x}", start_ms + self._random.randrange(60) * 60_000)
         self._acts: list[Act] = []
         self._prescribed: list[tuple[str, dict[str, Any]]] = []
-        self._systolic = self._random.randint(118, 148)
+        draw = self._random.randint
+        self._well = Vitals(draw(64, 86), draw(13, 18), draw(96, 98), self._random.uniform(36.4, 37.1), draw(118, 148))
+        self._ill = Vitals(draw(114, 128), draw(26, 29), draw(86, 90), self._random.uniform(38.6, 39.2), 0)
         self._weight_kg = self._random.uniform(54, 96)
         self._pressure: dict[str, Any] = {}
 
@@ -158,16 +161,16 @@ class _Chart:
         problem = load_catalogue()["problems"][self._person.problem]
         worse = self._person.arc == "worse"
         yield self._scene("visit", self._visit)
-        yield self._scene("labs", lambda: self._labs(problem["panel"]))
-        yield self._scene("prescriptions", lambda: self._prescribe(problem["medications"]))
+        yield self._scene("labs", partial(self._labs, problem["panel"]))
+        yield self._scene("prescriptions", partial(self._prescribe, problem["medications"]))
         extra = events - MIN_EVENTS
         while extra > 0:
-            yield self._scene("watching", lambda: self._watch(0.0), limit=extra)
+            yield self._scene("watching", partial(self._watch, 0.0), limit=extra)
             extra -= _ROUND
         for number in range(1, _ROUNDS + 1):
             severity = number / _ROUNDS if worse else 0.0
             kind = "deterioration" if worse else "watching"
-            yield self._scene(kind, lambda severity=severity: self._watch(severity))
+            yield self._scene(kind, partial(self._watch, severity))
         yield self._scene("arrival", self._arrive) if worse else self._scene("follow-up", self._follow_up)
 
     def _scene(self, kind: str, tell: Callable[[], None], limit: int | None = None) -> Scene:
@@ -187,12 +190,13 @@ class _Chart:
         self._add(_LEE, write.patient(person))
         self._add(_LEE, write.encounter("AMB", "ambulatory", _LEE))
         write.advance(5)
-        self._add(_LEE, write.vital("heart-rate", random.randint(62, 88), _LEE))
-        self._pressure = write.blood_pressure(self._systolic, random.randint(68, 92), _LEE)
+        now = self._measure(0.0)
+        self._add(_LEE, write.vital("heart-rate", now.heart_rate, _LEE))
+        self._pressure = write.blood_pressure(self._well.systolic, random.randint(68, 92), _LEE)
         self._add(_LEE, self._pressure, _QUICK_S)
-        self._add(_LEE, write.vital("respiratory-rate", random.randint(13, 18), _LEE), _QUICK_S)
-        self._add(_LEE, write.vital("temperature", random.uniform(36.3, 37.2), _LEE), _QUICK_S)
-        self._add(_LEE, write.vital("spo2", random.randint(96, 99), _LEE), _QUICK_S)
+        self._add(_LEE, write.vital("respiratory-rate", now.respiratory_rate, _LEE), _QUICK_S)
+        self._add(_LEE, write.vital("temperature", now.temperature, _LEE), _QUICK_S)
+        self._add(_LEE, write.vital("spo2", now.spo2, _LEE), _QUICK_S)
         self._add(_LEE, write.vital("weight", self._weight_kg, _LEE), _QUICK_S)
         write.advance(10)
         self._add(_LEE, write.condition(self._person.problem, _LEE))
@@ -228,15 +232,9 @@ class _Chart:
 
     def _watch(self, severity: float) -> None:
         """A round of vital signs at home. severity: 0 is well, 1 is an emergency."""
-        write, random = self._writer, self._random
+        write = self._writer
         write.advance(240)
-        vitals = Vitals(
-            heart_rate=round(random.randint(64, 86) * (1 - severity) + random.randint(114, 128) * severity),
-            respiratory_rate=round(random.randint(13, 18) * (1 - severity) + random.randint(25, 29) * severity),
-            spo2=round(random.randint(96, 98) * (1 - severity) + random.randint(86, 90) * severity),
-            temperature=round(random.uniform(36.4, 37.2) * (1 - severity) + random.uniform(38.5, 39.3) * severity, 1),
-            systolic=self._systolic,
-        )
+        vitals = self._measure(severity)
         readings = [
             self._add(_OKAFOR, write.vital("spo2", vitals.spo2, _OKAFOR)),
             self._add(_OKAFOR, write.vital("heart-rate", vitals.heart_rate, _OKAFOR), _QUICK_S),
@@ -246,6 +244,22 @@ class _Chart:
         score = score_news2(vitals)
         risk = "HH" if score >= HIGH_RISK else "H" if score >= MEDIUM_RISK else ""
         self._add(_OKAFOR, write.news2(score, risk, [*readings, self._pressure], _OKAFOR))
+
+    def _measure(self, severity: float) -> Vitals:
+        """Between well and ill, with a little noise, less than a step of the deterioration."""
+
+        def between(name: str, noise: float) -> float:
+            well, ill = getattr(self._well, name), getattr(self._ill, name)
+            blended: float = well + (ill - well) * severity + self._random.uniform(-noise, noise)
+            return blended
+
+        return Vitals(
+            heart_rate=round(between("heart_rate", 2.5)),
+            respiratory_rate=round(between("respiratory_rate", 1)),
+            spo2=min(round(between("spo2", 0.4 if severity else 1)), 100),
+            temperature=round(between("temperature", 0.15), 1),
+            systolic=self._well.systolic,
+        )
 
     def _arrive(self) -> None:
         write, random = self._writer, self._random

@@ -133,7 +133,7 @@ def _medication(verb: str) -> Callable[[Mapping[str, Any]], str]:
         status = text(member(resource, "status"))
         notable = status if status in {"stopped", "cancelled", "on-hold", "declined", "not-done"} else ""
         amount = quantity(member(resource, "quantity"))
-        return join(f"{verb} {name}", f"× {amount}" if amount else "", dose, notable)
+        return join(f"{verb} {name} × {amount}" if amount else f"{verb} {name}", dose, notable)
 
     return describe
 
