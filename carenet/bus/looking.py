@@ -1,0 +1,88 @@
+"""Looking into a topic without joining a group: where its partitions end, and single records in them.
+
+For a worker that is given a partition (is the last folded record still there, and the same?), for `doctor` and for a
+supervisor that asks whether a worker stands still while the topic grows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import OffsetOutOfRangeError
+
+from carenet.bus.faults import limit_repeated_logs, translated
+from carenet.bus.reading import raw_record, stop_consumer
+from carenet.errors import SetupError
+from carenet.rules.prepare import RawRecord
+
+_TIMEOUT_S = 10.0
+
+
+async def fetch_end_offsets(bootstrap: str, topic: str, timeout_s: float = _TIMEOUT_S) -> dict[int, int]:
+    """The offset after the last record of each partition.
+
+    Raises:
+        SetupError: there is no such topic.
+        TransportError: Kafka does not answer.
+    """
+    async with _look(bootstrap, topic, timeout_s) as (consumer, partitions):
+        ends = await consumer.end_offsets(partitions)
+        return {each.partition: end for each, end in ends.items()}
+
+
+async def fetch_records(
+    bootstrap: str, topic: str, places: Mapping[int, int], timeout_s: float = _TIMEOUT_S
+) -> dict[int, RawRecord | None]:
+    """The record at one offset of each of several partitions; None where the log has none at exactly that offset.
+
+    Args:
+        bootstrap: `host:port`, several separated by commas.
+        topic: a topic that exists.
+        places: offsets by partition.
+        timeout_s: seconds for all of them.
+
+    Raises:
+        SetupError: there is no such topic.
+        TransportError: Kafka does not answer.
+    """
+    found: dict[int, RawRecord | None] = {}
+    async with _look(bootstrap, topic, timeout_s) as (consumer, partitions):
+        ends = await consumer.end_offsets(partitions)
+        for partition, offset in places.items():
+            at = TopicPartition(topic, partition)
+            found[partition] = await _fetch_one(consumer, at, offset) if 0 <= offset < ends.get(at, 0) else None
+    return found
+
+
+async def _fetch_one(consumer: AIOKafkaConsumer, at: TopicPartition, offset: int) -> RawRecord | None:
+    consumer.assign([at])
+    consumer.seek(at, offset)
+    try:
+        record = raw_record(await consumer.getone(at))
+    except OffsetOutOfRangeError:
+        return None
+    return record if record.offset == offset else None
+
+
+@asynccontextmanager
+async def _look(
+    bootstrap: str, topic: str, timeout_s: float
+) -> AsyncIterator[tuple[AIOKafkaConsumer, list[TopicPartition]]]:
+    limit_repeated_logs()
+    with translated(f"looking into {topic} at {bootstrap}"):
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap, auto_offset_reset="none", enable_auto_commit=False, fetch_max_wait_ms=100
+        )
+        try:
+            async with asyncio.timeout(timeout_s):
+                await consumer.start()
+                cluster = await consumer._client.fetch_all_metadata()  # noqa: SLF001 - `topics` hides the partitions
+                partitions = cluster.partitions_for_topic(topic)
+                if not partitions:
+                    raise SetupError(f"topic {topic} does not exist")
+                yield consumer, [TopicPartition(topic, each) for each in sorted(partitions)]
+        finally:
+            await stop_consumer(consumer)
