@@ -132,6 +132,7 @@ def test_a_bulk_export_of_one_file_a_type_is_put_together_by_patient(tmp_path: P
     assert isinstance(two, PatientBundle)
     assert [r.position for r in one.resources] == ["Patient.ndjson line 1", "Observation.ndjson line 2"]
     assert [r.type for r in two.resources] == ["Patient", "Observation", "Observation", "Provenance"]
+    assert [r.place for r in one.resources] == ["Patient/1", "Observation.ndjson line 2"]
     assert (one.identity, two.identity) == ("Patient/1", "Patient/2")
     assert len({r.place for group in (one, two) for r in group.resources}) == 6
 
