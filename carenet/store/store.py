@@ -1,6 +1,6 @@
 """The store's door: one node's database, opened once a process.
 
-async with Store.open(dsn) as store:
+async with Store(dsn) as store:
     await store.create_schema(genesis)
     state = await store.load_state(partition)
     loaded = await store.load_rows(partition, keys)
@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import asyncpg
 
@@ -73,42 +74,51 @@ class Snapshot(Queries):
 
 
 class Store(Queries):
-    """One node's database, over a pool of connections; made by `Store.open`."""
+    """One node's database, over a pool of connections; an async context manager.
 
-    def __init__(self, pool: Any, dsn: str) -> None:
-        self._pool = pool
+    Args:
+        dsn: `postgresql://…`.
+        max_connections: most connections of the pool, from 1.
+
+    Raises:
+        TransportError: on entering, if PostgreSQL cannot be reached.
+        SetupError: on entering, if it refuses this user or knows no such database.
+    """
+
+    def __init__(self, dsn: str, max_connections: int = 8) -> None:
         self.dsn = dsn  # has a password in it: keep it out of logs
+        self._max_connections = max_connections
+        self._open_pool: Any = None
 
     def __repr__(self) -> str:
-        return f"<Store with {self._pool.get_size() - self._pool.get_idle_size()} connections at work>"
+        if self._open_pool is None:
+            return "<Store: closed>"
+        return f"<Store: {self._open_pool.get_size() - self._open_pool.get_idle_size()} connections at work>"
 
-    @classmethod
-    @asynccontextmanager
-    async def open(cls, dsn: str, max_connections: int = 8) -> AsyncIterator[Store]:
-        """Connect; nothing is made or checked.
-
-        Args:
-            dsn: `postgresql://…`.
-            max_connections: most connections of the pool, from 1.
-
-        Raises:
-            TransportError: PostgreSQL cannot be reached.
-            SetupError: it refuses this user or knows no such database.
-        """
+    async def __aenter__(self) -> Self:
         with translated("connecting to PostgreSQL"):
-            pool = await asyncpg.create_pool(
-                dsn,
+            self._open_pool = await asyncpg.create_pool(
+                self.dsn,
                 min_size=1,
-                max_size=max_connections,
+                max_size=self._max_connections,
                 connection_class=_Connection,
                 timeout=_CONNECT_TIMEOUT_S,
                 command_timeout=_ANSWER_TIMEOUT_S,
                 server_settings=_SESSION,
             )
-        try:
-            yield cls(pool, dsn)
-        finally:
-            pool.terminate()  # all that counts was committed; saying goodbye may hang when the server is away
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pool, self._open_pool = self._open_pool, None
+        pool.terminate()  # all that counts was committed; saying goodbye may hang when the server is away
+
+    @property
+    def _pool(self) -> Any:
+        if self._open_pool is None:
+            raise RuntimeError("the store is not open")
+        return self._open_pool
 
     async def create_schema(self, genesis: Genesis) -> None:
         """Make the tables if there are none.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Any
 
 from carenet.encoding.ids import encode_id, sha256
 from carenet.statements import keys
@@ -74,7 +75,7 @@ class Chronicle:
     hospital: Actor = field(default_factory=lambda: actor("hospital"))
     clinician: Actor = field(default_factory=lambda: actor("clinician"))
 
-    def _sign(self, signer: Actor, type_: str, subject: bytes, payload: Shape | bytes, **more: object) -> Statement:
+    def _sign(self, signer: Actor, type_: str, subject: bytes, payload: Shape | bytes, **more: Any) -> Statement:
         self._count += 1
         self.iat_s += self.step_s
         header: Header = header_of(
@@ -130,11 +131,11 @@ class Chronicle:
         statement = self._sign(self.hospital, "subject.open", patient.id, payload)
         return RecordValue(statement.encoded, body)
 
-    def care(self, patient: Actor, text: str = "", type_: str = "care.observation", **more: object) -> RecordValue:
+    def care(self, patient: Actor, text: str = "", type_: str = "care.observation", **more: Any) -> RecordValue:
         """The clinician writes an event."""
         self._count += 1
         body = f"sealed {text} {self._count}".encode() * 8
-        defaults: dict[str, object] = {
+        defaults: dict[str, Any] = {
             "content_type": "application/fhir+json",
             "compartment": "clinical",
             "epoch": keys.compute_epoch_id(hpke_public(f"{patient.name}/clinical/0")),

@@ -55,7 +55,7 @@ async def dump(store: Store, *tables: str) -> dict[str, list[tuple[Any, ...]]]:
     """All rows of some tables in the order of their columns, for comparing databases."""
     found = {}
     for table in tables:
-        rows = await store._fetch(f"SELECT * FROM {table}")  # noqa: SLF001, S608
+        rows = await store._fetch(f"SELECT * FROM {table}")
         found[table] = sorted((tuple(row) for row in rows), key=repr)
     return found
 

@@ -25,7 +25,7 @@ def chronicle(genesis: Genesis) -> Chronicle:
 @pytest_asyncio.fixture(loop_scope="session")
 async def store(database: str, genesis: Genesis) -> AsyncIterator[Store]:
     """A seeded store in a database of this test's own."""
-    async with Store.open(database) as opened:
+    async with Store(database) as opened:
         await opened.create_schema(genesis)
         await opened.seed(genesis)
         yield opened
