@@ -25,7 +25,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from carenet.errors import SetupError
-from carenet.local.orphans import wait_for_orphan
+from carenet.local.orphans import wait_for_orphans
 from carenet.local.packages import Progress, fetch_kafka_jars
 from carenet.local.ports import choose_ports
 from carenet.local.process import ChildProcess, Command
@@ -207,7 +207,7 @@ class EmbeddedKafka:
     async def _prepare(self, class_path: str, *, forget: bool) -> None:
         """Ports, settings, an empty folder for temporary files, and a formatted data folder."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        await wait_for_orphan("Kafka", self.directory / "kafka.pid", self.directory)
+        await wait_for_orphans(self.directory, "java")
         ports = choose_ports(
             self.directory / "ports.json", {"broker": self._wanted_port, "controller": 0}, forget=forget
         )
@@ -230,7 +230,6 @@ class EmbeddedKafka:
     async def _start_broker(self, class_path: str) -> None:
         self._child = ChildProcess(self._java(class_path, ("kafka.Kafka", "server.properties")))
         await self._child.start()
-        (self.directory / "kafka.pid").write_text(str(self._child.pid), encoding="ascii")
         await wait_until_ready("Kafka", self._child, self.is_ready, _START_TIMEOUT_S)
 
     def _java(self, class_path: str, main: tuple[str, ...]) -> Command:

@@ -12,7 +12,7 @@ In order:
    parent died before that.
 3. Give back the signal dispositions that Python changed, and exec.
 
-What is not done here: opening log files, new sessions, waiting. Linux only.
+What is not done here: opening log files, new sessions, waiting.
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ def main() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if args.uid is not None:  # 1
         _drop_root(libc, args.uid, args.gid, keep_search=args.search)
-    _call(libc, "prctl", _PR_SET_PDEATHSIG, args.death_signal, 0, 0, 0)  # 2
+    if sys.platform == "linux":
+        _call(libc, "prctl", _PR_SET_PDEATHSIG, args.death_signal, 0, 0, 0)  # 2
     if os.getppid() != args.parent:
         sys.exit("the parent ended before its child began")
     for number in (signal.SIGPIPE, signal.SIGINT, signal.SIGXFSZ):  # 3

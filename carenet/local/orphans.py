@@ -1,8 +1,8 @@
-"""Whether a server that an earlier run started for a folder still lives, and waiting for its end.
+"""Processes of an earlier run that still work in a server's folder, and waiting for their end.
 
-A parent that is killed takes its servers with it, but they need a moment; starting again within that moment would
-meet their locks. A process id alone proves nothing, since ids are used again: the process must also work inside
-the folder.
+A parent that is killed takes its servers with it, but they need a moment; PostgreSQL's backends outlive a postmaster
+that was killed until they notice. Starting meanwhile would meet their locks, or worse. Process ids that a file
+remembers prove nothing, since ids are used again; a process's program and working folder do.
 """
 
 from __future__ import annotations
@@ -13,19 +13,23 @@ from pathlib import Path
 from carenet.errors import SetupError
 
 _WAIT_S = 15.0
-_POLL_S = 0.1
+_POLL_S = 0.05
 
 
-def lives_in(pid_file: Path, folder: Path) -> int | None:
-    """The id in the file's first line, if that process runs and its working folder is `folder`; else None."""
-    try:
-        pid = int(pid_file.read_text(encoding="ascii").split()[0])
-        return pid if Path(f"/proc/{pid}/cwd").resolve(strict=True) == folder.resolve() else None
-    except (OSError, ValueError, IndexError):
-        return None
+def processes_in(folder: Path, program: str) -> list[int]:
+    """Ids of the processes that run this program with this working folder, as far as we may see them."""
+    wanted = folder.resolve()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if (entry / "exe").readlink().name == program and (entry / "cwd").readlink() == wanted:
+                found.append(int(entry.name))
+        except OSError:
+            continue  # it ended, or is another user's
+    return found
 
 
-async def wait_for_orphan(name: str, pid_file: Path, folder: Path) -> None:
+async def wait_for_orphans(folder: Path, program: str) -> None:
     """Return when no process of an earlier run works in `folder` any more.
 
     Raises:
@@ -33,8 +37,8 @@ async def wait_for_orphan(name: str, pid_file: Path, folder: Path) -> None:
     """
     try:
         async with asyncio.timeout(_WAIT_S):
-            while lives_in(pid_file, folder) is not None:  # noqa: ASYNC110 - a stranger's end sends us no event
+            while processes_in(folder, program):  # noqa: ASYNC110 - a stranger's end sends us no event
                 await asyncio.sleep(_POLL_S)
     except TimeoutError as exc:
-        pid = lives_in(pid_file, folder)
-        raise SetupError(f"{name} already runs in {folder} as process {pid}; end that one first") from exc
+        pids = ", ".join(str(pid) for pid in processes_in(folder, program))
+        raise SetupError(f"{program} already runs in {folder} as process {pids}; end that one first") from exc

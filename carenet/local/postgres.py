@@ -13,6 +13,7 @@ What is not done here: tables (the room `store` does), backups, tuning for large
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 import os
 import re
@@ -26,7 +27,7 @@ from typing import Self
 import asyncpg
 
 from carenet.errors import SetupError
-from carenet.local.orphans import lives_in, wait_for_orphan
+from carenet.local.orphans import processes_in, wait_for_orphans
 from carenet.local.ports import choose_ports
 from carenet.local.postgres_account import choose_account
 from carenet.local.process import ChildProcess, Command, RunAs, launcher_argv
@@ -157,6 +158,10 @@ class EmbeddedPostgres:
         """End postmaster and backends with SIGKILL, as a crash would; `start` brings it back with its data."""
         if self._child is not None:
             await self._child.kill()
+            # Backends are in sessions of their own, and busy ones would live on for a while.
+            for pid in processes_in(self._data, "postgres"):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     async def restart(self) -> None:
         """Stop it and start it again on the same port."""
@@ -189,11 +194,8 @@ class EmbeddedPostgres:
         """Folder, account, password, data, and the port."""
         self.directory.mkdir(parents=True, exist_ok=True)
         self._account = choose_account(self._data, _binaries())
-        pid_file = self._data / "postmaster.pid"
-        await wait_for_orphan("PostgreSQL", pid_file, self._data)
-        if lives_in(pid_file, self._data) is None:
-            # Left by a crash. If its process id is in use again, PostgreSQL would take it for its own and refuse.
-            pid_file.unlink(missing_ok=True)
+        await wait_for_orphans(self._data, "postgres")
+        _remove_misleading_pid(self._data / "postmaster.pid")
         self._password = _kept_secret(self.directory / "password")
         if not self._data.exists():
             await self._create_data()
@@ -292,6 +294,16 @@ def _quoted(folder: Path | None) -> str:
 def _environment() -> dict[str, str]:
     """No variable of ours: PG… would change what the programs do, and our passphrase is not theirs to know."""
     return {"PATH": os.defpath, "LANG": "C", "LC_ALL": "C", "TZ": "UTC"}
+
+
+def _remove_misleading_pid(pid_file: Path) -> None:
+    """Remove what a crash left if its process id is another program's by now: PostgreSQL would take that for itself.
+
+    Left alone otherwise: PostgreSQL then also looks whether its old shared memory is still in use.
+    """
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        os.kill(int(pid_file.read_text(encoding="ascii").split()[0]), 0)
+        pid_file.unlink()
 
 
 def _kept_secret(path: Path) -> str:

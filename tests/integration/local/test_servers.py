@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -16,6 +17,8 @@ from carenet.errors import SetupError
 from carenet.local.kafka import EmbeddedKafka
 from carenet.local.ports import free_port
 from carenet.local.postgres import EmbeddedPostgres
+from carenet.local.probes import answers
+from carenet.local.supervisor import EventKind, Supervised, Supervisor
 from tests.support.waiting import is_alive, until
 
 
@@ -159,6 +162,46 @@ async def test_a_second_server_in_one_folder_is_refused_with_the_process_named(
         with pytest.raises(SetupError, match=f"process {postgres.pid}"):
             await EmbeddedPostgres(tmp_path).start()
         assert await _query(postgres.dsn(), "SELECT 1") == 1
+
+
+async def test_postgres_comes_back_although_a_backend_was_busy_when_it_was_killed(tmp_path: Path) -> None:
+    async with EmbeddedPostgres(tmp_path) as postgres:
+        busy = asyncio.ensure_future(_query(postgres.dsn(), "SELECT count(*) FROM generate_series(1, 1000000000)"))
+        await asyncio.sleep(0.3)
+        await postgres.kill()
+        with pytest.raises((OSError, asyncpg.PostgresError)):
+            await busy
+        await postgres.start()
+        assert await _query(postgres.dsn(), "SELECT 1") == 1
+
+
+async def test_a_process_id_that_is_another_programs_by_now_misleads_nobody(tmp_path: Path) -> None:
+    async with EmbeddedPostgres(tmp_path) as postgres:
+        await postgres.kill()
+        pid_file = tmp_path / "postgres" / "data" / "postmaster.pid"
+        account = str(pid_file.stat().st_uid)
+        alien = await asyncio.create_subprocess_exec("sleep", "60", user=int(account))
+        try:
+            lines = pid_file.read_text().splitlines()
+            pid_file.write_text("\n".join([str(alien.pid), *lines[1:]]) + "\n")
+            await postgres.start()
+            assert await _query(postgres.dsn(), "SELECT 1") == 1
+        finally:
+            alien.kill()
+            await alien.wait()
+
+
+async def test_a_supervised_postgres_that_is_killed_comes_back(tmp_path: Path) -> None:
+    postgres = EmbeddedPostgres(tmp_path)
+    said: list[EventKind] = []
+    supervised = Supervised(postgres, lambda: answers(postgres.is_ready))
+    async with Supervisor([supervised], lambda event: said.append(event.kind)):
+        assert postgres.pid is not None
+        os.kill(postgres.pid, signal.SIGKILL)
+        await until(lambda: said.count(EventKind.READY) == 2)
+        assert await _query(postgres.dsn(), "SELECT 1") == 1
+    assert EventKind.DIED in said
+    assert postgres.pid is None
 
 
 async def test_an_initdb_that_was_cut_off_is_begun_again(tmp_path: Path) -> None:
