@@ -75,13 +75,17 @@ def genesis_rows(scope: Scope) -> dict[Key, Row]:
 
 def needs(records: Sequence[Prepared], view: View, scope: Scope) -> set[Key]:
     """The keys that a batch wants and the view has not loaded; ask again after loading, until it is empty."""
-    return view.missing(key for record in records if record.fault is None for key in _needs_of(record, view, scope))
+    return view.missing(key for record in records for key in _needs_of(record, view, scope))
 
 
 def _needs_of(record: Prepared, view: View, scope: Scope) -> Iterator[Key]:
     statement = record.statement
-    assert statement is not None
+    if statement is None:
+        return
     header = statement.header
+    yield ParticipantKey(header.issuer)  # of any record: whether a refusal is told to a proven signer hangs on it
+    if record.fault is not None:
+        return
     yield SubjectKey(header.subject)
     if record.proof is None:
         yield _idempotency_key(header)
@@ -177,6 +181,8 @@ class _Batch:
         subject = self.view.subject(self.scope.network)
         assert subject is not None, "the genesis seeds the network's subject"
         entry = check_relay(record, subject, self.scope)
+        if record.body_fault is not None:  # anybody may send a relay, and the body is stored
+            raise Refusal(record.body_fault, "body")
         case = Case(self.scope, self.view, record, record.statement, entry.log_time_ms, subject=subject)
         case.payload = parse_payload(record.statement)
         self._append(case, RULEBOOKS[subject.kind], entry)
@@ -296,6 +302,5 @@ def _rejected(record: Prepared, refusal: Refusal, view: View) -> Rejected:
 
 
 def _is_proven(record: Prepared, statement: Statement, view: View) -> bool:
-    key = ParticipantKey(statement.header.issuer)
-    signer = view.participant(statement.header.issuer) if key in view else None
+    signer = view.participant(statement.header.issuer)
     return signer is not None and record.is_signed_by(signer.sign)

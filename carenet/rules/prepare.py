@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from hmac import compare_digest
 
+from carenet.encoding.cbor import MAX_INT
 from carenet.encoding.ids import encode_id, sha256
 from carenet.errors import EncodingError, StatementError
 from carenet.rules.effects import KEPT_BYTES
@@ -105,6 +106,8 @@ def _read(raw: RawRecord, scope: Scope, prepared: Prepared) -> tuple[Reason, str
         return Reason.VALUE_MISSING, "a record has a value"
     if not raw.is_log_append_time:
         return Reason.NO_LOG_TIME, "the topic must use message.timestamp.type=LogAppendTime"
+    if not 0 <= raw.timestamp_ms <= MAX_INT:  # a mad broker's; no entry could hold it
+        return Reason.NO_LOG_TIME, "the record's time is outside 0..2**53 - 1"
     if len(raw.value) > MAX_RECORD_BYTES:
         return Reason.OVERSIZED, f"{len(raw.value)} bytes; at most {MAX_RECORD_BYTES}"
     try:

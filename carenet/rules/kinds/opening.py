@@ -34,6 +34,7 @@ def check_open(case: Case, payload: Open) -> None:
         assert row is not None
         case.require(not is_suspended(row, case.view), Reason.SUSPENDED, "payload.custodians names a suspended one")
     first = {compute_epoch_id(public) for public in payload.epochs.values()}
+    case.require(len(first) == len(payload.epochs), Reason.EPOCHS_INCOMPLETE, "two compartments share an epoch")
     case.require(set(payload.brings) == first, Reason.EPOCHS_INCOMPLETE, "payload.brings is not the first epochs")
     case.require(set(payload.to) <= set(payload.custodians), Reason.NOT_A_READER, "payload.to names no custodian")
     complete = set(payload.to) == set(payload.custodians)

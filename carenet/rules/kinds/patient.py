@@ -154,9 +154,11 @@ def _reactions(statement: Statement, payload: object) -> tuple[ReactionKey, ...]
     trigger, event_type = statement.header.trigger, statement.header.type
     if trigger is None:
         return ()
+    # One trigger, such as a suspension, concerns many subjects of a partition: each reacts once.
+    subject = statement.header.subject
     if isinstance(payload, EpochBegin):
-        return tuple(ReactionKey(event_type, trigger, name.encode()) for name in sorted(payload.epochs))
+        return tuple(ReactionKey(event_type, trigger, subject + name.encode()) for name in sorted(payload.epochs))
     if isinstance(payload, KeyShare):
         part = (payload.part or 0).to_bytes(2, "big")
-        return (ReactionKey(event_type, trigger, statement.header.issuer + part),)
+        return (ReactionKey(event_type, trigger, subject + statement.header.issuer + part),)
     return ()
