@@ -63,6 +63,12 @@ class Queries(ABC):
         sql = f"{_ENTRY} WHERE partition = $1 AND subject = $2 AND seq >= $3 ORDER BY seq LIMIT $4"
         return _entries(await self._fetch(sql, partition, subject, from_seq, limit))
 
+    async def first_seqs(self, partition: int, from_index: int, to_index: int) -> dict[bytes, int]:
+        """Every subject with entries in [from_index, to_index) of a log, and its first sequence number there."""
+        sql = """SELECT subject, min(seq) FROM entries WHERE partition = $1 AND index >= $2 AND index < $3
+            GROUP BY subject"""
+        return dict(await self._fetch(sql, partition, from_index, to_index))
+
     async def find_by_digest(self, digest: bytes) -> StoredEntry | None:
         """The entry of an accepted statement; of a network statement, which each log has, partition 0's."""
         found = _entries(await self._fetch(f"{_ENTRY} WHERE digest = $1 ORDER BY partition LIMIT 1", digest))
