@@ -17,7 +17,7 @@ GENESIS = genesis_of("test.events", 3)
 
 
 async def test_the_schema_is_made_once_by_however_many_processes(database: str) -> None:
-    async with Store(database) as one, Store.open(database) as other:
+    async with Store(database) as one, Store(database) as other:
         await asyncio.gather(*(store.create_schema(GENESIS) for store in (one, other, one, other)))
         await asyncio.gather(*(store.seed(GENESIS) for store in (one, other, one, other)))
         assert sorted(await one.next_offsets()) == [0, 1, 2]
