@@ -24,7 +24,17 @@ from carenet.rules.effects import Accepted, Effects
 from carenet.rules.fold import fold, genesis_rows, needs
 from carenet.rules.prepare import Prepared, RawRecord, prepare, scope_of
 from carenet.rules.relay import open_checkpoint
-from carenet.rules.rows import AcceptedKey, AcceptedRow, GrantsRow, Key, PartitionState, Row, SubjectRow
+from carenet.rules.rows import (
+    AcceptedKey,
+    AcceptedRow,
+    GrantRow,
+    GrantsKey,
+    GrantsRow,
+    Key,
+    PartitionState,
+    Row,
+    SubjectRow,
+)
 from carenet.rules.view import View
 from carenet.statements.genesis import Genesis
 from carenet.statements.records import NETWORK_PARTITION, RecordValue, RelayProof, encode_record
@@ -94,6 +104,7 @@ class Replay:
         self.roots: dict[int, bytes] = {}
         self.tiles: dict[TileAt, bytes] = {}
         self.network_entries: list[tuple[int, bytes]] = []
+        self.grants: dict[tuple[bytes, bytes], GrantRow] = {}  # by subject and id, ended ones too
 
     @property
     def is_broken(self) -> bool:
@@ -146,6 +157,13 @@ class Replay:
         for key, row in stored.items():
             if _settled(self.rows.get(key)) != row:
                 self._break(None, f"the stored {type(key).__name__} row is not what the statements lead to")
+                return
+
+    def judge_grants(self, stored: Mapping[tuple[bytes, bytes], GrantRow]) -> None:
+        """Compare all stored grants, by subject and id, with all that were ever derived, ended ones included."""
+        for at in sorted(self.grants.keys() | stored.keys()):
+            if stored.get(at) != self.grants.get(at):
+                self._break(None, "a stored grant is not what the statements lead to")
                 return
 
     def judge_tiles(self, stored: Mapping[TileAt, bytes]) -> None:
@@ -222,6 +240,9 @@ class Replay:
 
     def _absorb(self, effects: Effects) -> None:
         self.rows.update(effects.writes)
+        for key, row in effects.writes.items():
+            if isinstance(key, GrantsKey) and isinstance(row, GrantsRow):
+                self.grants.update(((key.on_subject, grant.id), grant) for grant in row.grants)
         self.state = effects.state
         self.tiles.update(((tile.level, tile.index), tile.hashes) for tile in effects.tiles)
 
