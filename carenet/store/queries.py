@@ -63,6 +63,11 @@ class Queries(ABC):
         sql = f"{_ENTRY} WHERE partition = $1 AND subject = $2 AND seq >= $3 ORDER BY seq LIMIT $4"
         return _entries(await self._fetch(sql, partition, subject, from_seq, limit))
 
+    async def read_control_entries(self, partition: int, subject: bytes) -> list[StoredEntry]:
+        """All entries of a timeline but care data (index: entries_subject)."""
+        sql = f"{_ENTRY} WHERE partition = $1 AND subject = $2 AND type NOT LIKE 'care.%' ORDER BY seq"
+        return _entries(await self._fetch(sql, partition, subject))
+
     async def first_seqs(self, partition: int, from_index: int, to_index: int) -> dict[bytes, int]:
         """Every subject with entries in [from_index, to_index) of a log, and its first sequence number there."""
         sql = """SELECT subject, min(seq) FROM entries WHERE partition = $1 AND index >= $2 AND index < $3
