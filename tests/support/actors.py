@@ -89,4 +89,6 @@ def sign_anything(signer: Actor, header: dict[int | str, Any], payload: bytes, *
     """The bytes of a well-signed message whose header no rule has looked at."""
     protected = cbor.encode(header)
     signature = signer.key.sign(cose.encode_sig_structure(protected, payload))
-    return cose.encode_sign1(protected, payload, signature, dict(unprotected))
+    labels: dict[int | str, Any] = {}
+    labels.update(unprotected)
+    return cose.encode_sign1(protected, payload, signature, labels)

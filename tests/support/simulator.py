@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from carenet.ledger.checkpoint import Checkpoint, origin_of
 from carenet.ledger.notes import sign_note
@@ -176,7 +177,7 @@ class Network:
         logs, replicas = [list(log) for log in self.logs], [replica.copy() for replica in self.replicas]
         return Network(copy(self.world), logs, replicas, self.relayed)
 
-    def append(self, partition: int, key: bytes | None, value: bytes | None, **changes: int | bool) -> RawRecord:
+    def append(self, partition: int, key: bytes | None, value: bytes | None, **changes: Any) -> RawRecord:
         """Put a record into a log without folding it; `changes` are fields of `RawRecord`."""
         log = self.logs[partition]
         offset = log[-1].offset + 1 if log else 0
@@ -188,9 +189,7 @@ class Network:
         """Publish a message where it belongs and fold it at once."""
         return self.deliver(self.world.partition(message.statement.header.subject), message.key, message.value)
 
-    def deliver(
-        self, partition: int, key: bytes | None, value: bytes | None, **changes: int | bool
-    ) -> Accepted | Rejected:
+    def deliver(self, partition: int, key: bytes | None, value: bytes | None, **changes: Any) -> Accepted | Rejected:
         """Publish any record anywhere and fold it at once."""
         effects = self.replicas[partition].fold([self.append(partition, key, value, **changes)])
         (outcome,) = effects.accepted + effects.rejected

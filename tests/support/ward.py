@@ -7,6 +7,7 @@ also asserts that the refused record changed nothing that replicas agree on.
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from carenet.rules.effects import Accepted, Rejected
 from carenet.rules.reasons import Reason
@@ -107,7 +108,7 @@ class Ward:
         return self.refuse_record(partition, message.key, message.value, reason)
 
     def refuse_record(
-        self, partition: int, key: bytes | None, value: bytes | None, reason: Reason, **changes: int | bool
+        self, partition: int, key: bytes | None, value: bytes | None, reason: Reason, **changes: Any
     ) -> Rejected:
         """Deliver any record that must be refused for a reason, and change nothing."""
         before = self.net.replicas[partition].dump()

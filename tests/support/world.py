@@ -189,6 +189,7 @@ class World:
         by: Actor,
         patient: Patient,
         grantee: Actor,
+        *,
         compartments: Iterable[str] = ("clinical",),
         actions: Iterable[str] = ("read",),
         history: bool = True,
@@ -252,5 +253,5 @@ class World:
                 named[key] = tuple(named[key])
         if named.get("to") is not None:
             named.setdefault("body", bytes(32))
-        whole = replace(payload, **named)  # type: ignore[type-var]  # every payload model is a dataclass
+        whole = replace(payload, **named)
         return self.control(by, event_type, patient.id, whole, **fields)

@@ -27,7 +27,7 @@ def ward() -> Ward:
 
 
 def care(ward: Ward, **changes: object) -> Message:
-    return ward.world.care(ward.world.clinician, ward.patient, ward.current(), **changes)  # type: ignore[arg-type]
+    return ward.world.care(ward.world.clinician, ward.patient, ward.current(), **changes)
 
 
 # What the genesis seeds.
@@ -230,7 +230,8 @@ def test_a_timeline_opens_once(ward: Ward) -> None:
 def test_a_type_of_another_kind_of_subject_is_refused(ward: Ward) -> None:
     world = ward.world
     care_of_network = Message(
-        sign(world.lab, world.header(world.lab, "care.observation", world.network, content_type="x"), sha256(b"b")), b"b"
+        sign(world.lab, world.header(world.lab, "care.observation", world.network, content_type="x"), sha256(b"b")),
+        b"b",
     )
     ward.refuse(care_of_network, Reason.UNKNOWN_TYPE)
     ward.refuse(world.control(world.authority, "participant.suspend", ward.patient.id, {}), Reason.UNKNOWN_TYPE)
@@ -267,7 +268,7 @@ def test_the_first_failing_check_gives_the_reason(ward: Ward) -> None:
     everything: dict[str, object] = {"iat_s": 0, "epoch": bytes(16), "compartment": "nowhere", "type": "care.condition"}
     posing = replace(ward.world.nurse, id=ward.world.lab.id)
     epoch = ward.current()
-    wrong = replace(ward.world.care(posing, ward.patient, epoch, **everything), body=None)  # type: ignore[arg-type]
+    wrong = replace(ward.world.care(posing, ward.patient, epoch, **everything), body=None)
     ward.refuse(wrong, Reason.WRONG_KID)
     for mended, reason in [
         (None, Reason.TOO_OLD),
@@ -276,7 +277,7 @@ def test_the_first_failing_check_gives_the_reason(ward: Ward) -> None:
         ("compartment", Reason.STALE_EPOCH),
     ]:
         everything.pop(str(mended), None)
-        ward.refuse(ward.world.care(ward.world.lab, ward.patient, epoch, **everything), reason)  # type: ignore[arg-type]
+        ward.refuse(ward.world.care(ward.world.lab, ward.patient, epoch, **everything), reason)
 
 
 # What the publisher is told.
@@ -286,7 +287,9 @@ def test_a_proven_signer_is_known_by_its_current_key_alone(ward: Ward) -> None:
     assert ward.refuse(care(ward, iat_s=0), Reason.TOO_OLD).is_proven
     posing = replace(ward.world.nurse, id=ward.world.clinician.id)
     assert not ward.refuse(ward.world.care(posing, ward.patient, ward.current()), Reason.WRONG_KID).is_proven
-    assert not ward.refuse(ward.world.care(ward.world.stranger, ward.patient, b"e" * 16), Reason.UNKNOWN_SIGNER).is_proven
+    assert not ward.refuse(
+        ward.world.care(ward.world.stranger, ward.patient, b"e" * 16), Reason.UNKNOWN_SIGNER
+    ).is_proven
 
 
 def test_what_is_told_of_a_refusal_does_not_depend_on_the_batch() -> None:
@@ -312,7 +315,7 @@ def test_needs_asks_until_it_has_everything_and_for_nothing_twice(ward: Ward) ->
     view = View({})
     asked: list[object] = []
     while missing := needs(prepared, view, ward.replica.scope):
-        assert not missing.intersection(asked)  # type: ignore[arg-type]
+        assert not missing.intersection(asked)
         asked += missing
         view = View(dict(view.loaded) | {key: ward.replica.load(key) for key in missing})
     assert ParticipantKey(ward.world.clinician.id) in asked
@@ -320,16 +323,16 @@ def test_needs_asks_until_it_has_everything_and_for_nothing_twice(ward: Ward) ->
 
 
 def test_the_fold_reads_no_row_that_it_did_not_ask_for(ward: Ward) -> None:
-    class Strict(dict):  # type: ignore[type-arg]
+    class Strict(dict):
         def get(self, *_: object) -> object:
             raise AssertionError("a default hides a row that was not loaded")
 
     record = ward.net.append(PARTITION, care(ward).key, care(ward).value)
     prepared = [prepare(record, ward.replica.scope)]
     loaded: dict[object, object] = Strict()
-    while missing := needs(prepared, View(loaded), ward.replica.scope):  # type: ignore[arg-type]
+    while missing := needs(prepared, View(loaded), ward.replica.scope):
         loaded.update({key: ward.replica.load(key) for key in missing})
-    effects = fold(prepared, View(loaded), ward.replica.state, ward.replica.scope, record.offset + 1)  # type: ignore[arg-type]
+    effects = fold(prepared, View(loaded), ward.replica.state, ward.replica.scope, record.offset + 1)
     assert len(effects.accepted) == 1
 
 
