@@ -1,0 +1,36 @@
+"""Options that several commands take, and the note under each command's help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXIT_OK, EXIT_REFUSED, EXIT_FAILED = 0, 1, 2
+EXIT_CODES = "Exit codes: 0 done, 1 refused by the network's rules, 2 wrong usage or could not be done."
+
+Dir = Annotated[
+    Path,
+    typer.Option("--dir", envvar="CARENET_DIR", help="Folder that holds keys, genesis and state.", show_default=True),
+]
+As = Annotated[str, typer.Option("--as", metavar="NAME", help="Who signs: the name of a key in DIR/keys, or a path.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, on one line, last on stdout.")]
+PatientOf = Annotated[str, typer.Option("--patient", metavar="ID", help="A nickname, an id or the start of one.")]
+
+DEFAULT_DIR = Path(".carenet")
+
+
+def epilog(*examples: str, codes: str = EXIT_CODES) -> str:
+    """What stands under a command's help: examples to copy, and what its exit codes mean.
+
+    Args:
+        examples: one command line each.
+        codes: another command's own meaning of 1.
+    """
+    return "\n\n".join([f"Example: {example}" for example in examples] + [codes])
+
+
+def split_list(value: str | None) -> tuple[str, ...]:
+    """The items of a comma-separated option."""
+    return tuple(item.strip() for item in (value or "").split(",") if item.strip())

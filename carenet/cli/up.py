@@ -1,0 +1,79 @@
+"""`carenet up`: the whole of carenet on this machine, in the foreground."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from carenet.cli.options import DEFAULT_DIR, Dir, epilog
+from carenet.cli.servers import Kafka, Postgres, check_addresses, read_or_found, show_fetch
+
+if TYPE_CHECKING:
+    from carenet.local.stack import Stack, StackPlan
+
+app = typer.Typer()
+
+_CODES = "Exit codes: 130 after Ctrl-C, 2 wrong usage or it could not be started."
+
+
+@app.command(epilog=epilog("carenet up", "carenet up --workers 2 --kafka kafka.example:9092", codes=_CODES))
+def up(
+    directory: Dir = DEFAULT_DIR,
+    kafka: Kafka = None,
+    postgres: Postgres = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Fold workers that share the partitions.")] = 1,
+    gateway_port: Annotated[
+        int,
+        typer.Option(envvar="CARENET_GATEWAY_PORT", min=0, max=65_535, help="0 takes the last one, or a free one."),
+    ] = 0,
+) -> None:
+    """Run Kafka, PostgreSQL, fold workers, stream processors and gateway, until Ctrl-C.
+
+    A network is founded where the folder has none. What dies, or stands still while there is work, is started again.
+    """
+    from carenet.cli.running import run_until_interrupted
+    from carenet.local.stack import StackPlan
+
+    check_addresses(kafka, postgres)
+    genesis, is_new = read_or_found(directory)
+    plan = StackPlan(directory, genesis, kafka, postgres, workers=workers, gateway_port=gateway_port)
+    run_until_interrupted(lambda: _run(plan, is_new=is_new))
+
+
+async def _run(plan: StackPlan, *, is_new: bool) -> None:
+    from rich.console import Console
+
+    from carenet.cli.up_view import UpView
+    from carenet.local.stack import Stack
+
+    console = Console()
+    with show_fetch(console) as progress:
+        stack = Stack(plan, lambda event: view.hear(event), progress)  # noqa: PLW0108 - the view needs the stack
+        view = UpView(console, stack.status)
+        if is_new:
+            view.say(f"founded the network [bold]{plan.genesis.name}[/] in {plan.directory}")
+        with view.live():
+            async with stack:
+                view.tell_addresses(_footer(stack, plan.directory))
+                await asyncio.Event().wait()
+
+
+def _footer(stack: Stack, directory: Path) -> list[str]:
+    """Addresses, health, and lines to copy. The DSN has a password and is in run.json, for its owner alone."""
+    health = stack.gateway.replace("ws://", "http://") + "/health"
+    to = "" if directory == DEFAULT_DIR else f" --dir {directory}"
+    lines = [
+        f"participant admit hospital --roles registrar,custodian --may-give clinician --as authority{to}",
+        f"participant admit dr-lee --roles clinician --organisation hospital --as hospital{to}",
+        f"patient register ada --as hospital --grant dr-lee{to}",
+        f"publish --as dr-lee --patient ada FILE{to} & carenet watch --as dr-lee --patient ada{to}",
+    ]
+    return [
+        f"gateway [bold]{stack.gateway}[/]   health {health}   kafka {stack.kafka}",
+        f"postgres: its address and password are in {directory}/run.json",
+        "[dim]Ctrl-C stops everything. In another terminal:[/]",
+        *[f"  [cyan]carenet {line}[/]" for line in lines],
+    ]
