@@ -1,0 +1,91 @@
+"""The Faust app of one process: `faust -A streams.app --loop uvloop worker`, its role named by CARENET_ROLES.
+
+Importing this module has no effect; `app` is built from the environment when it is first asked for, and loads the
+modules of its role only. Traps that the settings below avoid:
+- Faust hangs for ever producing to a topic that does not exist: every topic, the tables' changelogs too, is provisioned
+  before anything else starts, and Faust makes none itself.
+- Its web server wants port 6066 on every address: off.
+- Its session timeout is 60 s, so another process takes over late: 6 s.
+- A broker that dies under it makes it ignore SIGTERM: the role `timeline` has a Kafka client of its own and starts none
+  of Faust's; the others are killed by the supervisor after its grace time.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import faust
+from faust.app.base import BootStrategy
+
+from carenet.bus.topics import TopicSpec, provision
+from carenet.errors import SetupError
+from carenet.settings import Settings
+from streams.site import Site, site_of
+
+ROLES: dict[str, tuple[str, ...]] = {
+    "timeline": ("streams.timeline",),
+    "agents": ("streams.relay", "streams.activity"),
+}
+_SESSION_S = 6.0
+_HEARTBEAT_S = 1.0
+_REBALANCE_S = 6.0
+
+
+class CarenetApp(faust.App):
+    """A Faust app that makes its topics first, and no folders: its tables live in memory and their changelogs."""
+
+    site: Site
+
+    async def on_first_start(self) -> None:
+        """Provision and check the topics; called once, before Kafka's clients start."""
+        changelogs = [
+            TopicSpec(name, self.site.genesis.partitions, settings={"cleanup.policy": "compact"})
+            for name in self.tables.changelog_topics
+        ]
+        await provision(self.site.kafka, [*self.site.topics, *changelogs])
+
+
+def build_app(settings: Settings) -> CarenetApp:
+    """The app of a role.
+
+    Raises:
+        SetupError: a setting or the genesis is missing, or there is no such role.
+    """
+    site = site_of(settings)
+    modules = ROLES.get(site.role)
+    if modules is None:
+        raise SetupError(f"CARENET_ROLES is one of {', '.join(sorted(ROLES))}; there is no role {site.role}")
+    app = CarenetApp(
+        site.app_id,
+        broker=";".join(f"kafka://{each}" for each in site.kafka.split(",")),
+        store="memory://",
+        web_enabled=False,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        topic_partitions=site.genesis.partitions,
+        consumer_auto_offset_reset="earliest",
+        broker_session_timeout=_SESSION_S,
+        broker_heartbeat_interval=_HEARTBEAT_S,
+        broker_rebalance_timeout=_REBALANCE_S,
+        stream_wait_empty=False,
+        worker_redirect_stdouts=False,
+    )
+    app.site = site
+    for module in modules:
+        import_module(module).attach(app)
+    # The command line turns the web server on again unless the strategy says no.
+    app.boot_strategy = BootStrategy(app, enable_web=False, enable_kafka=bool(app.agents))
+    return app
+
+
+@cache
+def _environment_app() -> CarenetApp:
+    return build_app(Settings())
+
+
+def __getattr__(name: str) -> Any:
+    if name == "app":
+        return _environment_app()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
