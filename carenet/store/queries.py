@@ -18,7 +18,9 @@ from carenet.rules.rows import EpochsRow, ParticipantRow, PartitionState, Subjec
 from carenet.store.rows import read_epochs, read_grant, read_participant, read_subject
 from carenet.store.stored import (
     ActivityRow,
+    Halt,
     Head,
+    OutgoingEntry,
     StoredCheckpoint,
     StoredEntry,
     StoredGrant,
@@ -55,6 +57,12 @@ class Queries(ABC):
         """A log's entries from an index on."""
         sql = f"{_ENTRY} WHERE partition = $1 AND index >= $2 ORDER BY index LIMIT $3"
         return _entries(await self._fetch(sql, partition, from_index, limit))
+
+    async def read_outbox(self, partition: int, from_index: int, limit: int) -> list[OutgoingEntry]:
+        """The same without bodies, for the entries topic."""
+        sql = """SELECT index, subject, entry, statement FROM entries
+            WHERE partition = $1 AND index >= $2 ORDER BY index LIMIT $3"""
+        return [OutgoingEntry(*each) for each in await self._fetch(sql, partition, from_index, limit)]
 
     async def read_subject_entries(
         self, partition: int, subject: bytes, from_seq: int, limit: int
@@ -125,6 +133,10 @@ class Queries(ABC):
     async def next_offsets(self) -> dict[int, int]:
         """The first Kafka offset of each partition that has not been decided."""
         return {partition: head.next_offset for partition, head in (await self.heads()).items()}
+
+    async def halts(self) -> list[Halt]:
+        """The partitions that this node stopped serving, since the topic or the store is not what it was."""
+        return [Halt(*each) for each in await self._fetch("SELECT partition, reason, at FROM halts ORDER BY partition")]
 
     async def load_state(self, partition: int) -> PartitionState:
         """A partition's place in its log, with its tree.

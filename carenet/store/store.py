@@ -46,6 +46,10 @@ _SAVE_CHECKPOINT = """
 INSERT INTO checkpoints (partition, size, note, receipt) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
 """
 _MARK_PUBLISHED = "UPDATE partition_state SET published_index = $2 WHERE partition = $1 AND published_index < $2"
+_SAVE_HALT = """
+INSERT INTO halts (partition, reason) VALUES ($1, $2)
+ON CONFLICT (partition) DO UPDATE SET reason = EXCLUDED.reason, at = now()
+"""
 _SAVE_ACTIVITY = """
 INSERT INTO activity (partition, subject, minute_ms, type, events, late, out_of_order, last_index)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -169,6 +173,14 @@ class Store(Queries):
     async def mark_published(self, partition: int, index: int) -> None:
         """Say that the entries before `index` are in the entries topic; the mark only grows."""
         await self._fetch(_MARK_PUBLISHED, partition, index)
+
+    async def save_halt(self, partition: int, reason: str) -> None:
+        """Say that this node stopped serving a partition, and why."""
+        await self._fetch(_SAVE_HALT, partition, reason)
+
+    async def clear_halt(self, partition: int) -> None:
+        """Say that it serves the partition again."""
+        await self._fetch("DELETE FROM halts WHERE partition = $1", partition)
 
     async def save_activity(self, rows: Sequence[ActivityRow]) -> None:
         """Keep what `activity` counted; of two figures for one minute, the one that counted further stays."""

@@ -42,6 +42,16 @@ class StoredEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class OutgoingEntry:
+    """What the entries topic says of an entry; fields as in `StoredEntry`, without the body."""
+
+    index: int
+    subject: bytes
+    entry: bytes
+    statement: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class StoredRejection:
     """A refused record as it is kept; fields as in `carenet.rules.effects.Rejected`.
 
@@ -115,6 +125,21 @@ class Head:
     size: int
     log_time_ms: int
     published_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """A partition that this node stopped serving, and why.
+
+    Attributes:
+        partition: its number.
+        reason: for the person on call; ids and counts only.
+        at: when (the node's clock, UTC).
+    """
+
+    partition: int
+    reason: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)

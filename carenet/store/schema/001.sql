@@ -149,6 +149,13 @@ CREATE TABLE rejections (
 );
 CREATE INDEX rejections_digest ON rejections (digest) WHERE digest IS NOT NULL;
 
+-- Partitions that this node stopped serving, for whoever shows its health.
+CREATE TABLE halts (
+    partition integer PRIMARY KEY,
+    reason    text NOT NULL,
+    at        timestamptz NOT NULL DEFAULT now()
+);
+
 -- What the agent `activity` counts: events of one type about one subject in one minute of log time.
 CREATE TABLE activity (
     partition    integer NOT NULL,

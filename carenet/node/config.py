@@ -1,0 +1,31 @@
+"""What a fold worker is told; the processor that runs it builds this from settings, genesis and key file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from carenet.node.identity import NodeKeys
+from carenet.statements.genesis import Genesis
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerConfig:
+    """Which node's worker, and where its servers are.
+
+    Attributes:
+        kafka: `host:port`, several separated by commas.
+        postgres: DSN of the node's database.
+        genesis: the network's.
+        node: the node's name, part of its topic and group names.
+        keys: the node's.
+        max_batch_records: most records of one transaction, from 1.
+        session_timeout_s: seconds of silence after which others take over its partitions.
+    """
+
+    kafka: str
+    postgres: str
+    genesis: Genesis
+    node: str
+    keys: NodeKeys
+    max_batch_records: int = 4096
+    session_timeout_s: float = 6.0

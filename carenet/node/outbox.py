@@ -1,0 +1,102 @@
+"""Handing committed entries on to the node's own topic, for its stream processors.
+
+Read from PostgreSQL by `published_index`, so nothing is announced that a crash could undo; sent at least once, in
+order. The mark is written once a second, so a crash repeats up to a second's entries: readers drop those whose
+(partition, index) they have had.
+
+Record: key = the subject's id as text; value = deterministic CBOR `[1, partition, index, entry, statement]`; the same
+partition number as the events'.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import structlog
+
+from carenet.bus.publishing import Producer, Record
+from carenet.encoding import cbor
+from carenet.encoding.ids import encode_id
+from carenet.errors import TransportError
+from carenet.node.backoff import Backoff
+from carenet.store.store import Store
+
+FORMAT = 1
+
+_PAGE = 500  # entries that are read and sent at a time
+_MARK_EVERY_S = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+class EntriesOutbox:
+    """Publishes one partition's entries while this worker serves it.
+
+    Args:
+        store: the node's.
+        producer: to Kafka.
+        topic: the node's entries topic.
+        partition: from 0.
+    """
+
+    def __init__(self, store: Store, producer: Producer, topic: str, partition: int) -> None:
+        self._store, self._producer, self._topic, self._partition = store, producer, topic, partition
+        self._woken = asyncio.Event()
+        self._published: int | None = None  # unknown until the store was asked
+        self._marked = 0
+        self._marked_at_s = 0.0
+
+    def __repr__(self) -> str:
+        return f"<EntriesOutbox {self._partition}: {self._published} published, {self._marked} marked>"
+
+    def note_commit(self) -> None:
+        """Say that there are new entries."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Publish until cancelled; PostgreSQL and Kafka may go away meanwhile."""
+        backoff = Backoff()
+        while True:
+            try:
+                if not await self._publish_page():
+                    await self._wait()
+                backoff.reset()
+            except TransportError as exc:
+                _log.warning("entries_delayed", partition=self._partition, error=str(exc))
+                await asyncio.sleep(backoff.next_s())
+
+    async def _publish_page(self) -> bool:
+        """Send the next entries; whether there were any."""
+        if self._published is None:
+            self._published = self._marked = (await self._store.heads())[self._partition].published_index
+        self._woken.clear()  # before reading: what is committed from here on wakes us again
+        page = await self._store.read_outbox(self._partition, self._published, _PAGE)
+        if page:
+            records = [
+                Record(
+                    encode_id(each.subject).encode(),
+                    cbor.encode([FORMAT, self._partition, each.index, each.entry, each.statement]),
+                )
+                for each in page
+            ]
+            await self._producer.send_all(self._topic, self._partition, records)
+            self._published = page[-1].index + 1
+        if self._published > self._marked and time.monotonic() - self._marked_at_s >= _MARK_EVERY_S:
+            await self._mark()
+        return bool(page)
+
+    async def _wait(self) -> None:
+        """Until something was committed, or until the mark is due."""
+        is_due = self._published is not None and self._published > self._marked
+        try:
+            async with asyncio.timeout(_MARK_EVERY_S if is_due else None):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+
+    async def _mark(self) -> None:
+        assert self._published is not None
+        await self._store.mark_published(self._partition, self._published)
+        self._marked = self._published
+        self._marked_at_s = time.monotonic()

@@ -1,0 +1,104 @@
+"""Deciding a batch of one partition: prepare, load, fold; pure work in a thread, loading in between.
+
+    batch = await pipeline.prepare(records)            # may run while the batch before commits: it reads no state
+    effects = await pipeline.decide(batch, state)      # reads the rows that the batch wants, writes nothing
+
+Signatures are verified in `prepare` for signers whose key was seen before. A key is only a hint there: `fold` decides
+whether it is the current one, and verifies under that one if it is another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from carenet.rules.effects import Effects
+from carenet.rules.fold import fold, needs
+from carenet.rules.prepare import Prepared, RawRecord, Scope, prepare
+from carenet.rules.rows import Key, ParticipantRow, PartitionState, Row
+from carenet.rules.view import View
+
+_INLINE = 16  # records; fewer cost less than handing them to a thread and back
+_MAX_KNOWN = 100_000  # keys that are remembered, about 10 MB
+
+_Result = TypeVar("_Result")
+
+
+class RowSource(Protocol):
+    """What loads rows: the store."""
+
+    async def load_rows(self, partition: int, keys: set[Key]) -> dict[Key, Row | None]:
+        """The rows of these keys, None for those that have none."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedBatch:
+    """Records that were parsed, and mostly verified.
+
+    Attributes:
+        records: in offset order; at least one.
+        next_offset: one past the last record's offset.
+    """
+
+    records: Sequence[Prepared]
+    next_offset: int
+
+
+class Pipeline:
+    """Decides the batches of one partition.
+
+    Args:
+        source: where rows are loaded from.
+        scope: the network's constants and the partition.
+        executor: runs the pure work of larger batches.
+    """
+
+    def __init__(self, source: RowSource, scope: Scope, executor: Executor) -> None:
+        self._source = source
+        self._scope = scope
+        self._executor = executor
+        self._known: dict[bytes, bytes] = {}  # participant id → a signing key of its
+
+    async def prepare(self, records: Sequence[RawRecord]) -> PreparedBatch:
+        """Parse the records, hash their bodies and verify what can be verified."""
+        prepared = await self._compute(len(records), _prepare_all, records, self._scope, self._known)
+        return PreparedBatch(prepared, records[-1].offset + 1)
+
+    async def decide(self, batch: PreparedBatch, state: PartitionState) -> Effects:
+        """What the batch does to the partition in this state.
+
+        Raises:
+            TransportError: rows could not be loaded.
+        """
+        count = len(batch.records)
+        loaded: dict[Key, Row | None] = {}
+        view = View(loaded)
+        while missing := await self._compute(count, needs, batch.records, view, self._scope):
+            rows = await self._source.load_rows(self._scope.partition, missing)
+            loaded.update(rows)
+            self._learn(rows)
+        return await self._compute(count, fold, batch.records, view, state, self._scope, batch.next_offset)
+
+    def _learn(self, rows: Mapping[Key, Row | None]) -> None:
+        if len(self._known) > _MAX_KNOWN:
+            self._known.clear()
+        self._known.update((row.id, row.sign) for row in rows.values() if isinstance(row, ParticipantRow))
+
+    async def _compute(self, count: int, work: Callable[..., _Result], *args: Any) -> _Result:
+        """Run pure work on `count` records where it does not keep the loop from fetching and committing."""
+        if count < _INLINE:
+            return work(*args)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work, *args)
+
+
+def _prepare_all(records: Sequence[RawRecord], scope: Scope, known: Mapping[bytes, bytes]) -> list[Prepared]:
+    prepared = [prepare(record, scope) for record in records]
+    for each in prepared:
+        if each.fault is None and each.proof is None and each.statement is not None:
+            public = known.get(each.statement.header.issuer)
+            if public is not None:
+                each.is_signed_by(public)  # remembered in the record
+    return prepared
