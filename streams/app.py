@@ -12,15 +12,18 @@ modules of its role only. Traps that the settings below avoid:
 
 from __future__ import annotations
 
+import logging
+import sys
 from functools import cache
 from importlib import import_module
 from typing import Any
 
 import faust
+import structlog
 from faust.app.base import BootStrategy
 
 from carenet.bus.topics import TopicSpec, provision
-from carenet.errors import SetupError
+from carenet.errors import SetupError, TransportError
 from carenet.settings import Settings
 from streams.site import Site, site_of
 
@@ -31,6 +34,9 @@ ROLES: dict[str, tuple[str, ...]] = {
 _SESSION_S = 6.0
 _HEARTBEAT_S = 1.0
 _REBALANCE_S = 6.0
+_RETRY_S = 1.0
+
+_log = structlog.get_logger(__name__)
 
 
 class CarenetApp(faust.App):
@@ -39,12 +45,22 @@ class CarenetApp(faust.App):
     site: Site
 
     async def on_first_start(self) -> None:
-        """Provision and check the topics; called once, before Kafka's clients start."""
+        """Provision and check the topics, once, before Kafka's clients start; Kafka that is away is waited for.
+
+        Raises:
+            SetupError: a topic exists and is set otherwise than it must be.
+        """
         changelogs = [
             TopicSpec(name, self.site.genesis.partitions, settings={"cleanup.policy": "compact"})
             for name in self.tables.changelog_topics
         ]
-        await provision(self.site.kafka, [*self.site.topics, *changelogs])
+        while not self.should_stop:
+            try:
+                await provision(self.site.kafka, [*self.site.topics, *changelogs])
+                break
+            except TransportError as exc:
+                _log.warning("waiting_for_kafka", error=str(exc))
+                await self.sleep(_RETRY_S)
 
 
 def build_app(settings: Settings) -> CarenetApp:
@@ -82,7 +98,22 @@ def build_app(settings: Settings) -> CarenetApp:
 
 @cache
 def _environment_app() -> CarenetApp:
-    return build_app(Settings())
+    settings = Settings()
+    _set_up_logging(settings.log_level)
+    return build_app(settings)
+
+
+def _set_up_logging(level: str) -> None:
+    """JSON lines to stderr; Faust sets up the standard library's logging by its own options."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
 
 
 def __getattr__(name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from carenet.bus.topics import provision, topics_of
+from carenet.encoding.ids import sha256
 from carenet.local.kafka import EmbeddedKafka
 from carenet.local.process import ChildProcess, Command
-from carenet.statements.genesis import Genesis
+from carenet.node.identity import NodeKeys, save_node_keys
+from carenet.statements.genesis import Genesis, NodeKey
 from carenet.store.store import Store
 from tests.support.world import World
 
@@ -45,13 +48,15 @@ class Place:
 
 
 @pytest.fixture
-async def place(
-    kafka: EmbeddedKafka, database: str, topic_name: str, tmp_path: Path
-) -> AsyncIterator[Place]:
+async def place(kafka: EmbeddedKafka, database: str, topic_name: str, tmp_path: Path) -> AsyncIterator[Place]:
     """A node of a network of three partitions, with one signing node."""
     world = World(partitions=3, nodes=1, quorum=1)
-    world.genesis = replace(world.genesis, topic=f"{topic_name}.events")
+    keys = NodeKeys(sha256(b"node-0"), sha256(b"node-0/ml-dsa"))
+    node = NodeKey("north", keys.sign_public, keys.mldsa_public)
+    world.genesis = replace(world.genesis, topic=f"{topic_name}.events", nodes=(node,))
     world.network = world.genesis.network_id
+    world.clock_ms = int(time.time() * 1000)
+    save_node_keys(keys, tmp_path / "node.key")
     (tmp_path / "network.cbor").write_bytes(world.genesis.encode())
     await provision(kafka.bootstrap, topics_of(world.genesis, "north"))
     async with Store(database) as store:

@@ -64,7 +64,7 @@ async def _until_counted(place: Place, feed: Feed) -> None:
     figures: Any = None
     try:
         async with asyncio.timeout(30):
-            while (figures := await _figures(place, feed)) != feed.expected:
+            while (figures := await _figures(place, feed)) != feed.expected:  # noqa: ASYNC110 - another process counts
                 await asyncio.sleep(0.1)
     except TimeoutError:
         assert figures == feed.expected
