@@ -162,7 +162,7 @@ class Stack:
         return self.plan.genesis.nodes[0].name
 
     def _faust(self, name: str, role: str) -> CommandService:
-        arguments = ("-m", "faust", "-A", "streams.app", "--loop", "uvloop", "worker", "-l", "warning")
+        arguments = ("-m", "faust", "-A", "streams.app", "--loop", "uvloop", "worker", "-l", "warn")
         return CommandService(name, self._command(name, arguments, {"CARENET_ROLES": role}))
 
     def _command(self, name: str, arguments: tuple[str, ...], extra: dict[str, str]) -> Command:
