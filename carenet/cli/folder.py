@@ -172,6 +172,18 @@ def find_running(directory: Path) -> RunFile:
     return run
 
 
+def find_gateway(directory: Path) -> str:
+    """The gateway's address: CARENET_GATEWAY, else that of the stack that runs in this folder.
+
+    Raises:
+        SetupError: neither.
+    """
+    address = os.environ.get("CARENET_GATEWAY") or find_running(directory).gateway
+    if not address:
+        raise SetupError(f"what runs in {directory} has no gateway yet: try again in a moment")
+    return address
+
+
 def find_database(directory: Path) -> str:
     """The node's database: CARENET_POSTGRES, else that of the stack that runs in this folder.
 

@@ -13,7 +13,6 @@ from carenet.cli.names import Named
 from carenet.errors import StatementError
 from carenet.rules.case import parse_payload
 from carenet.statements.payloads import Admit, EpochBegin, Give, KeyShare, Open, Retract, Rotate, Suspend, Withdraw
-from carenet.statements.shape import Shape
 from carenet.statements.statement import Statement
 
 

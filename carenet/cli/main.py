@@ -14,11 +14,11 @@ from typing import Annotated
 
 import typer
 
-from carenet.cli import network, participant, rejections, verify
+from carenet.cli import grant, network, participant, patient, publish, rejections, timeline, verify, watch
 from carenet.cli.options import EXIT_FAILED, EXIT_REFUSED, epilog
 from carenet.errors import CarenetError, CorruptionError, RefusedError, TransportError
 
-_COMMANDS = (network, participant, rejections, verify)
+_COMMANDS = (network, participant, patient, grant, publish, watch, timeline, rejections, verify)
 _DEBUG = "--debug"
 _EXAMPLE = "carenet network init, then carenet up, then in another terminal carenet patient register ada --as hospital"
 
@@ -36,7 +36,7 @@ for _command in _COMMANDS:
 
 @app.callback()
 def _root(
-    debug: Annotated[bool, typer.Option(_DEBUG, help="Show an error's traceback; anywhere on the line.")] = False,  # noqa: ARG001 - `main` takes it off the line
+    debug: Annotated[bool, typer.Option(_DEBUG, help="Show an error's traceback; anywhere on the line.")] = False,
 ) -> None:
     """Signed, sealed care events on Kafka, folded into patients' timelines and pushed to those who may see them."""
 

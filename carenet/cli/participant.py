@@ -8,17 +8,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from carenet.cli import folder
-from carenet.cli.options import DEFAULT_DIR, Dir, Json, epilog
+from carenet.cli.names import Named
+from carenet.cli.options import DEFAULT_DIR, Dir, Json, epilog, split_list
 from carenet.cli.screen import Screen
+from carenet.cli.session import run, sign_in
 from carenet.cli.times import now_ms
 from carenet.encoding.ids import encode_id, is_name
-from carenet.errors import BadInputError
+from carenet.errors import BadInputError, RefusedError
 
 if TYPE_CHECKING:
+    from carenet.client.listing import ListedParticipant
     from carenet.sealing.identity import Identity
 
 app = typer.Typer(name="participant", help="Keys, and who takes part in the network.", no_args_is_help=True)
 
+AUTHORITY = "authority"
+
+Admitter = Annotated[str, typer.Option("--as", metavar="NAME", help="Who signs: the authority, or its organisation.")]
+Someone = Annotated[str, typer.Argument(metavar="NAME", help="A name, an id or the start of one.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Up to 64 of the characters a-z 0-9 . _ -")]
 
 
@@ -51,3 +58,131 @@ def create_key(directory: Path, name: str) -> Identity:
     network = folder.load_genesis(directory).network_id
     identity = create_identity(name, network, now_ms())
     return save_identity(identity, folder.key_path(directory, name), folder.passphrase())
+
+
+@app.command(
+    epilog=epilog(
+        "carenet participant admit hospital --roles registrar,custodian --may-give clinician,ems",
+        "carenet participant admit dr-lee --roles clinician --as hospital",
+    )
+)
+def admit(
+    name: Name,
+    *,
+    roles: Annotated[str, typer.Option(metavar="ROLE,...", help="What it may sign, such as clinician or lab.")],
+    may_give: Annotated[
+        str | None, typer.Option(metavar="ROLE,...", help="Roles that it may give to its own members: an organisation.")
+    ] = None,
+    who: Admitter = AUTHORITY,
+    directory: Dir = DEFAULT_DIR,
+    json: Json = False,
+) -> None:
+    """Admit a participant, as the authority, or as an organisation a member of its own.
+
+    Its key file is made if there is none. Who is admitted by an organisation belongs to it and falls with it.
+    """
+    screen = Screen(json=json)
+    if name not in folder.list_key_files(directory):
+        create_key(directory, name)
+        screen.say(f"made {folder.key_path(directory, name)}")
+    identity = folder.load_identity(directory, str(folder.key_path(directory, name)))
+    seq = run(_admit(directory, who, identity, split_list(roles), split_list(may_give)))
+    screen.say(f"admitted {identity.name} ({', '.join(split_list(roles))}): {encode_id(identity.id)}")
+    screen.emit({"name": identity.name, "id": encode_id(identity.id), "roles": list(split_list(roles)), "seq": seq})
+
+
+@app.command(epilog=epilog("carenet participant suspend dr-lee --as hospital"))
+def suspend(participant: Someone, who: Admitter = AUTHORITY, directory: Dir = DEFAULT_DIR, json: Json = False) -> None:
+    """Suspend a participant: from here on it signs and reads nothing, nor does any member of it.
+
+    Keys that it holds stay with it: rotate the epochs of patients that it could read (grant withdraw does).
+    """
+    meant, seq = run(_suspend(directory, who, participant))
+    screen = Screen(json=json)
+    screen.say(f"suspended {meant.label}")
+    screen.emit({"name": meant.name, "id": meant.text, "seq": seq})
+
+
+@app.command(epilog=epilog("carenet participant rotate dr-lee"))
+def rotate(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of a key in DIR/keys.")],
+    who: Annotated[
+        str | None, typer.Option("--as", metavar="NAME", help="Its organisation or the authority; itself without.")
+    ] = None,
+    directory: Dir = DEFAULT_DIR,
+    json: Json = False,
+) -> None:
+    """Go over to new keys under the same id. The key file keeps the old ones, to open what was wrapped to them."""
+    path = folder.find_key_file(directory, name)
+    renewed, seq = run(_rotate(directory, path, who))
+    screen = Screen(json=json)
+    screen.say(f"{renewed.name} signs with new keys; {path} holds them all: keep a copy of it")
+    screen.emit({"name": renewed.name, "id": encode_id(renewed.id), "kid": renewed.kid.hex(), "seq": seq})
+
+
+@app.command("list", epilog=epilog("carenet participant list --as hospital"))
+def list_participants(who: Admitter = AUTHORITY, directory: Dir = DEFAULT_DIR, json: Json = False) -> None:
+    """List everyone who takes part in the network, and whether they are suspended."""
+    found = run(_list(directory, who))
+    names = {each.id: each.name for each in found}
+    screen = Screen(json=json)
+    rows = [
+        (
+            each.name,
+            ", ".join(each.roles),
+            names.get(each.organisation or "", "-"),
+            "suspended" if each.suspended else "",
+            each.id,
+        )
+        for each in found
+    ]
+    screen.table(("name", "roles", "of", "", "id"), rows, "nobody")
+    screen.emit(
+        {
+            "participants": [
+                {
+                    "name": each.name,
+                    "id": each.id,
+                    "organisation": each.organisation,
+                    "roles": list(each.roles),
+                    "suspended": each.suspended,
+                }
+                for each in found
+            ]
+        }
+    )
+
+
+async def _admit(
+    directory: Path, who: str, identity: Identity, roles: tuple[str, ...], may_give: tuple[str, ...]
+) -> int:
+    async with sign_in(directory, who) as desk:
+        is_authority = any(each.id == desk.identity.id for each in desk.care.genesis.authorities)
+        organisation = None if is_authority else desk.identity.id
+        accepted = await desk.care.admit(identity, roles, organisation=organisation, may_give=may_give)
+        return accepted.entry.seq
+
+
+async def _suspend(directory: Path, who: str, typed: str) -> tuple[Named, int]:
+    async with sign_in(directory, who) as desk:
+        meant = await desk.find_participant(typed)
+        return meant, (await desk.care.suspend(meant.id)).entry.seq
+
+
+async def _rotate(directory: Path, path: Path, who: str | None) -> tuple[Identity, int]:
+    from carenet.sealing.keyfile import save_identity
+
+    before = folder.load_identity(directory, str(path))
+    async with sign_in(directory, who or str(path)) as desk:
+        # Saved first: were the network told first, a crash in between would lose the keys that it then wants.
+        renewed = save_identity(before.rotated(), path, folder.passphrase(), replace_file=True)
+        try:
+            return renewed, (await desk.care.rotate(renewed)).entry.seq
+        except RefusedError:
+            save_identity(before, path, folder.passphrase(), replace_file=True)
+            raise
+
+
+async def _list(directory: Path, who: str) -> list[ListedParticipant]:
+    async with sign_in(directory, who) as desk:
+        return sorted(await desk.care.participants(), key=lambda each: (each.name, each.id))

@@ -77,4 +77,3 @@ class Screen:
             *columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
         ) as progress:
             yield progress
-
