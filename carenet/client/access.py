@@ -30,6 +30,7 @@ class Access:
         grants: all that were given, ended ones too.
         epochs: compartments' epochs, every id in order.
         held: which epochs' keys were wrapped to whom.
+        at: the heads of the network's logs when the entries were last read, to read on from.
     """
 
     subject: bytes
@@ -38,6 +39,7 @@ class Access:
     grants: tuple[GrantRow, ...] = ()
     epochs: dict[str, EpochRow] = field(default_factory=dict)
     held: dict[bytes, set[bytes]] = field(default_factory=dict)
+    at: dict[int, int] = field(default_factory=dict)
 
     def apply(self, statement: Statement, seq: int) -> None:
         """Take in the subject's next control entry; what was taken in before, and care data, change nothing."""

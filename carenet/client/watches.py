@@ -48,7 +48,7 @@ class Watches:
             TransportError: not within the patience.
         """
         patient = encode_id(access.subject)
-        cursor = Cursor(behind={patient: access.next_seq}) if access.next_seq else None
+        cursor = Cursor(access.at, {patient: access.next_seq}) if access.at else None
         try:
             async with (
                 asyncio.timeout(self._patience_s),
@@ -59,6 +59,7 @@ class Watches:
                     if isinstance(event, Update):
                         access.apply(event.statement, event.seq)
                     elif isinstance(event, CaughtUp) and event.everything:
+                        access.at = watch.cursor.at
                         return
         except TimeoutError as exc:
             raise TransportError(f"no control entries within {self._patience_s:g} s") from exc
