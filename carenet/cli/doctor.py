@@ -24,6 +24,7 @@ _SIGNS = {"ok": "[green]ok  [/]", "warn": "[yellow]warn[/]", "fail": "[bold red]
 
 @app.command(epilog=epilog("carenet doctor", "carenet doctor --kafka kafka.example:9092", codes=_CODES))
 def doctor(
+    *,
     directory: Dir = DEFAULT_DIR,
     kafka: Annotated[
         str | None, typer.Option(envvar="CARENET_KAFKA", metavar="HOST:PORT", help="A Kafka that exists.")

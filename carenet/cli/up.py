@@ -21,6 +21,7 @@ _CODES = "Exit codes: 130 after Ctrl-C, 2 wrong usage or it could not be started
 
 @app.command(epilog=epilog("carenet up", "carenet up --workers 2 --kafka kafka.example:9092", codes=_CODES))
 def up(
+    *,
     directory: Dir = DEFAULT_DIR,
     kafka: Kafka = None,
     postgres: Postgres = None,

