@@ -105,14 +105,14 @@ class World:
         fitting = (each for each in found if self.partition(each.id) == partition)
         return next(each for place, each in enumerate(fitting) if place == number)
 
-    def header(self, signer: Actor, event_type: str, subject: bytes, **changes: Any) -> Header:
+    def header(self, signer: Actor, event_type: str, about: bytes, **changes: Any) -> Header:
         """A fresh header: now, and a cti of its own."""
         cti = sha256(f"cti/{next(self._cti)}".encode())[:16]
-        header = Header(self.network, event_type, signer.id, subject, self.clock_ms // 1000, cti, signer.kid)
+        header = Header(self.network, event_type, signer.id, about, self.clock_ms // 1000, cti, signer.kid)
         return replace(header, **changes)
 
     def control(
-        self, signer: Actor, event_type: str, subject: bytes, payload: Shape | dict[str, Any], **changes: Any
+        self, signer: Actor, event_type: str, about: bytes, payload: Shape | dict[str, Any], **changes: Any
     ) -> Message:
         """Any control statement; a body is made up where the payload names one."""
         fields = payload.to_map() if isinstance(payload, Shape) else payload
@@ -120,7 +120,8 @@ class World:
         if fields.get("to") is not None and "body" in fields:
             body = cbor.encode([b"wrap for " + each for each in fields["to"]])
             fields = fields | {"body": sha256(body)}
-        return Message(sign(signer, self.header(signer, event_type, subject, **changes), fields), body)
+        event_type = changes.pop("type", event_type)
+        return Message(sign(signer, self.header(signer, event_type, about, **changes), fields), body)
 
     def admit(
         self,
@@ -182,7 +183,8 @@ class World:
         proof = fields.get("proof") or patient.opening.sign(payload.binding(self.network, by.id))
         payload = replace(payload, proof=proof)
         subject = changes.pop("subject", patient.id)
-        return Message(sign(by, self.header(by, "subject.open", subject, **changes), payload), body)
+        event_type = changes.pop("type", "subject.open")
+        return Message(sign(by, self.header(by, event_type, subject, **changes), payload), body)
 
     def give(
         self,
