@@ -14,11 +14,39 @@ from typing import Annotated
 
 import typer
 
-from carenet.cli import grant, network, participant, patient, publish, rejections, timeline, verify, watch
+from carenet.cli import (
+    bench,
+    demo,
+    doctor,
+    grant,
+    network,
+    participant,
+    patient,
+    publish,
+    rejections,
+    timeline,
+    up,
+    verify,
+    watch,
+)
 from carenet.cli.options import EXIT_FAILED, EXIT_REFUSED, epilog
 from carenet.errors import CarenetError, CorruptionError, RefusedError, TransportError
 
-_COMMANDS = (network, participant, patient, grant, publish, watch, timeline, rejections, verify)
+_COMMANDS = (
+    demo,
+    up,
+    doctor,
+    network,
+    participant,
+    patient,
+    grant,
+    publish,
+    watch,
+    timeline,
+    rejections,
+    verify,
+    bench,
+)
 _DEBUG = "--debug"
 _EXAMPLE = "carenet network init, then carenet up, then in another terminal carenet patient register ada --as hospital"
 
@@ -86,13 +114,9 @@ def exit_code(error: CarenetError) -> int:
 _ADVICE = {
     "unknown_signer": "the signer is not admitted: carenet participant admit",
     "not_authenticated": "admit this key first: carenet participant admit NAME --roles ...",
-    "suspended": "the participant or its organisation was suspended",
     "stale_key": "this key was rotated away: use the newest key file",
-    "role_forbids": "no role of the signer allows this type of event",
     "no_grant": "ask a custodian: carenet grant give",
     "not_decider": "sign with --as the patient's custodian, or the participant's organisation",
     "unknown_subject": "register the patient first: carenet patient register",
-    "known_participant": "it is admitted already",
     "role_not_given": "the admitter may not give that role: see --may-give of its own admission",
-    "already_ended": "nothing is left to end",
 }
