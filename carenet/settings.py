@@ -34,6 +34,7 @@ class Settings(BaseSettings):
         node: this node's name, part of its topic names and consumer groups.
         gateway_host: address that the gateway binds.
         gateway_port: port that the gateway binds; 0 takes a free one.
+        gateway_origin: the gateway's address as clients dial it, where that is not what it binds (a proxy, TLS).
         log_level: least level that is logged.
 
     Raises:
@@ -51,6 +52,7 @@ class Settings(BaseSettings):
     node: str = Field(default="node", pattern=r"^[a-z0-9._-]{1,64}$")
     gateway_host: str = "127.0.0.1"
     gateway_port: int = Field(default=0, ge=0, le=65535)
+    gateway_origin: str | None = Field(default=None, pattern=r"^wss?://[^/\s]+:\d{1,5}$")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("roles", mode="before")

@@ -1,0 +1,102 @@
+"""`python -m carenet.gateway`: one gateway in the foreground, told by `CARENET_…` variables (carenet/settings.py).
+
+It logs JSON lines, ids and counts only, to stderr; the first says where it listens. SIGTERM and SIGINT close the
+sessions with a resumable code and end it with 0. It waits a while for a database that is being started or seeded, and
+ends with 1 when there is none, or when what it reads does not continue what it has pushed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+import time
+
+import structlog
+import uvloop
+
+from carenet.errors import CarenetError, SetupError, TransportError
+from carenet.gateway.server import Gateway, GatewayConfig
+from carenet.settings import Settings
+
+_START_S = 30.0  # a database may be recovering, or not be seeded yet
+_RETRY_S = 0.25
+_LOG = structlog.get_logger("carenet.gateway")
+
+
+def read_config(settings: Settings) -> GatewayConfig:
+    """The gateway's part of the settings.
+
+    Raises:
+        SetupError: no database is named.
+    """
+    if settings.postgres is None:
+        raise SetupError("the gateway needs a database: set CARENET_POSTGRES")
+    return GatewayConfig(
+        dsn=str(settings.postgres),
+        kafka=settings.kafka,
+        host=settings.gateway_host,
+        port=settings.gateway_port,
+        origin=settings.gateway_origin,
+    )
+
+
+async def serve(config: GatewayConfig) -> None:
+    """Run a gateway until SIGTERM or SIGINT.
+
+    Raises:
+        CarenetError: it could not be started, or must not go on.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        gateway = await _start(config, stack)
+        _LOG.info("listening", url=gateway.url)
+        waiting = asyncio.ensure_future(gateway.wait())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, waiting.cancel)
+        with contextlib.suppress(asyncio.CancelledError):
+            await waiting
+        _LOG.info("stopping")
+
+
+async def _start(config: GatewayConfig, stack: contextlib.AsyncExitStack) -> Gateway:
+    deadline = time.monotonic() + _START_S
+    while True:
+        try:
+            return await stack.enter_async_context(Gateway(config))
+        except (TransportError, SetupError) as exc:
+            if time.monotonic() > deadline:
+                raise
+            _LOG.debug("waiting for the database", error=str(exc))
+            await asyncio.sleep(_RETRY_S)
+
+
+def set_up_logging(level: str) -> None:
+    """JSON lines to stderr, from this level on; libraries from warnings on."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def main() -> int:
+    """Run; the exit code."""
+    settings = Settings()
+    set_up_logging(settings.log_level)
+    try:
+        uvloop.run(serve(read_config(settings)))
+    except CarenetError as exc:
+        _LOG.error("cannot go on", error=str(exc))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

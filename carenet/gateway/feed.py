@@ -1,0 +1,154 @@
+"""Reading the log as it is committed: woken by PostgreSQL's notifications, and by a slow look of its own for safety.
+
+One task moves everything: new entries of a partition are read in order, applied and pushed one after the other. It has
+connections of its own, so what clients ask never makes it wait. When PostgreSQL is away it tries again for as long as
+it takes; sessions stay, and miss nothing, since the tables are read from the applied head on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+
+from carenet.errors import CorruptionError, SetupError, TransportError
+from carenet.gateway.authority import Authority
+from carenet.gateway.outcomes import Outcomes
+from carenet.gateway.push import Pusher
+from carenet.store.listening import Committed, listen
+from carenet.store.store import Store
+from carenet.store.stored import StoredEntry
+
+_PAGE = 128  # entries read at a time
+_BREATH = 32  # entries pushed before other tasks get a turn
+_RETRY_S = 0.25
+_LOOK_MS = 50  # between two looks for grants that end; one that is given meanwhile may end soon
+_LOG = structlog.get_logger(__name__)
+
+
+class Feed:
+    """See the module header.
+
+    Args:
+        store: for this task alone.
+        authority: loaded; see `load_authority`.
+        pusher: where entries go.
+        outcomes: told of what was decided.
+        poll_s: seconds between two looks into the tables when nothing is announced.
+    """
+
+    def __init__(self, store: Store, authority: Authority, pusher: Pusher, outcomes: Outcomes, poll_s: float) -> None:
+        self._store = store
+        self._authority = authority
+        self._pusher = pusher
+        self._outcomes = outcomes
+        self._poll_s = poll_s
+        self._moved = asyncio.Condition()
+        self.is_connected = True
+
+    def __repr__(self) -> str:
+        return f"<Feed at {self._authority.heads}{'' if self.is_connected else ', PostgreSQL away'}>"
+
+    async def run(self) -> None:
+        """Follow the log until cancelled.
+
+        Raises:
+            CorruptionError: what was read does not continue what was applied.
+        """
+        while True:
+            try:
+                async with listen(self._store.dsn) as ear:
+                    await self._look()
+                    self.is_connected = True
+                    while True:
+                        news = await ear.wait(self._poll_s)
+                        if news:
+                            for committed in news:
+                                await self._advance(committed)
+                        else:
+                            await self._look()
+            except TransportError as exc:
+                if self.is_connected:
+                    _LOG.warning("postgres away", error=str(exc))
+                self.is_connected = False
+                await asyncio.sleep(_RETRY_S)
+
+    async def wait_for(self, at: dict[int, int], timeout_s: float) -> None:
+        """Wait until so much is applied.
+
+        Args:
+            at: entries by partition.
+            timeout_s: seconds.
+
+        Raises:
+            TransportError: it was not, in time.
+        """
+        heads = self._authority.heads
+        try:
+            async with asyncio.timeout(timeout_s), self._moved:
+                await self._moved.wait_for(lambda: all(heads[each] >= index for each, index in at.items()))
+        except TimeoutError:
+            raise TransportError("the cursor is ahead of what this gateway has applied") from None
+
+    def health(self) -> dict[str, object]:
+        """What `/health` shows."""
+        applied = {str(partition): head for partition, head in enumerate(self._authority.heads)}
+        return {"status": "ok" if self.is_connected else "postgres away", "applied": applied}
+
+    async def _look(self) -> None:
+        for head in (await self._store.heads()).values():
+            await self._advance(Committed(head.partition, head.size, head.next_offset))
+
+    async def _advance(self, committed: Committed) -> None:
+        partition = committed.partition
+        if partition >= len(self._authority.heads):
+            return
+        while (head := self._authority.heads[partition]) < committed.size:
+            page = await self._store.read_entries(partition, head, _PAGE)
+            if not page:
+                raise CorruptionError(f"partition {partition} has {committed.size} entries, but none at {head}")
+            await self._take(page)
+        await self._outcomes.on_decided(partition, committed.next_offset)
+
+    async def _take(self, page: list[StoredEntry]) -> None:
+        for number, entry in enumerate(page, 1):
+            self._pusher.take(entry)
+            self._outcomes.on_accepted(entry)
+            if number % _BREATH == 0:
+                await asyncio.sleep(0)
+        async with self._moved:
+            self._moved.notify_all()
+
+
+async def watch_expiry(authority: Authority, pusher: Pusher, clock_ms: Callable[[], int] | None = None) -> None:
+    """End grants on time by the clock, whether anything is committed or not; runs until cancelled."""
+    clock = clock_ms or (lambda: time.time_ns() // 1_000_000)
+    while True:
+        pusher.expire(clock())
+        due_ms = authority.next_end_ms
+        wait_ms = min(_LOOK_MS, due_ms - clock()) if due_ms is not None else _LOOK_MS
+        await asyncio.sleep(max(1, wait_ms) / 1000)
+
+
+async def load_authority(store: Store, partitions: int) -> tuple[Authority, dict[int, int]]:
+    """The view and the first undecided offsets, as of one moment; the time it takes does not grow with history.
+
+    Raises:
+        SetupError: the database was not seeded.
+        TransportError: PostgreSQL does not answer.
+    """
+    authority = Authority(partitions)
+    async with store.snapshot() as then:
+        heads = await then.heads()
+        if len(heads) != partitions:
+            raise SetupError(f"the database has {len(heads)} partitions of {partitions}: it was not seeded")
+        for partition, head in heads.items():
+            authority.load(
+                head,
+                await then.participants(partition),
+                [each.row for each in await then.subjects(partition=partition)],
+                await then.active_grants(partition),
+            )
+    return authority, {partition: head.next_offset for partition, head in heads.items()}

@@ -1,0 +1,39 @@
+"""What the gateway counts, for Prometheus. Labels are few and fixed: no ids, nothing of patients."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+_LAG_BUCKETS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1, 2, 5, 15, 60)
+
+
+class Metrics:
+    """One gateway's metrics, in a registry of its own so that two gateways in one process do not mix.
+
+    Attributes:
+        sessions: participants' connections that are in.
+        pushes: entries handed to sessions, by kind (live, backlog).
+        applied: entries applied, by partition.
+        lag: seconds from an entry's log time to its push, both by the clocks of broker and gateway.
+        requests: requests by type and result (reply or the reason).
+        closes: sessions ended by the gateway, by close code.
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.sessions = Gauge("carenet_gateway_sessions", "Sessions that are in.", registry=self.registry)
+        self.pushes = Counter("carenet_gateway_pushes", "Entries pushed.", ["kind"], registry=self.registry)
+        self.applied = Gauge("carenet_gateway_applied", "Entries applied.", ["partition"], registry=self.registry)
+        self.lag = Histogram(
+            "carenet_gateway_lag_seconds", "Log time to push.", buckets=_LAG_BUCKETS, registry=self.registry
+        )
+        self.requests = Counter(
+            "carenet_gateway_requests", "Requests answered.", ["type", "result"], registry=self.registry
+        )
+        self.closes = Counter("carenet_gateway_closes", "Sessions ended.", ["code"], registry=self.registry)
+
+    def render(self) -> bytes:
+        """The exposition text."""
+        return generate_latest(self.registry)

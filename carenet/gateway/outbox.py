@@ -1,0 +1,57 @@
+"""What waits for one session's socket: bounded in frames and bytes, filled without waiting, emptied by one sender.
+
+Whoever fills it never awaits, so one slow reader delays nobody; when it overflows, the session ends (4001) and the
+client resumes from its cursor. Backlog is only put in while there is room, so it alone never overflows it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+
+class Outbox:
+    """See the module header.
+
+    Args:
+        max_bytes: most bytes that wait.
+        max_frames: most frames that wait.
+    """
+
+    def __init__(self, max_bytes: int, max_frames: int) -> None:
+        self._max_bytes = max_bytes
+        self._max_frames = max_frames
+        self._frames: deque[bytes] = deque()
+        self._bytes = 0
+        self._filled = asyncio.Event()
+        self._has_room = asyncio.Event()
+        self._has_room.set()
+
+    def __repr__(self) -> str:
+        return f"<Outbox with {len(self._frames)} frames, {self._bytes} bytes>"
+
+    def put(self, frame: bytes) -> bool:
+        """Add a frame; False, and nothing added, if the outbox would overflow."""
+        if len(self._frames) >= self._max_frames or (self._frames and self._bytes + len(frame) > self._max_bytes):
+            return False
+        self._frames.append(frame)
+        self._bytes += len(frame)
+        self._filled.set()
+        if 2 * self._bytes > self._max_bytes or 2 * len(self._frames) > self._max_frames:
+            self._has_room.clear()
+        return True
+
+    async def get(self) -> bytes:
+        """The next frame, as soon as there is one."""
+        while not self._frames:
+            self._filled.clear()
+            await self._filled.wait()
+        frame = self._frames.popleft()
+        self._bytes -= len(frame)
+        if 2 * self._bytes <= self._max_bytes and 2 * len(self._frames) <= self._max_frames:
+            self._has_room.set()
+        return frame
+
+    async def room(self) -> None:
+        """Wait until at most half of the outbox is used."""
+        await self._has_room.wait()
