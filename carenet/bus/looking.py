@@ -22,7 +22,7 @@ _TIMEOUT_S = 10.0
 
 
 async def fetch_end_offsets(bootstrap: str, topic: str, timeout_s: float = _TIMEOUT_S) -> dict[int, int]:
-    """The offset after the last record of each partition.
+    """The offset after the last record of each partition, in the partitions' order.
 
     Raises:
         SetupError: there is no such topic.
@@ -30,7 +30,7 @@ async def fetch_end_offsets(bootstrap: str, topic: str, timeout_s: float = _TIME
     """
     async with _look(bootstrap, topic, timeout_s) as (consumer, partitions):
         ends = await consumer.end_offsets(partitions)
-        return {each.partition: end for each, end in ends.items()}
+        return {each.partition: ends[each] for each in partitions}
 
 
 async def fetch_records(
