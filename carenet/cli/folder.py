@@ -89,8 +89,12 @@ def load_identity(directory: Path, typed: str) -> Identity:
     return load(find_key_file(directory, typed), passphrase())
 
 
-def read_nicknames(directory: Path, network: bytes) -> list[Named]:
+def read_nicknames(directory: Path, network: bytes | None = None) -> list[Named]:
     """The patients that were registered from here.
+
+    Args:
+        directory: DIR.
+        network: the network that they must be of; None takes them as they are.
 
     Raises:
         BadInputError: the file is not what `remember_patient` writes, or is another network's.
@@ -100,7 +104,7 @@ def read_nicknames(directory: Path, network: bytes) -> list[Named]:
         held = json.loads(path.read_text(encoding="utf-8"))
         if held["version"] != _VERSION:
             raise BadInputError(f"{path} was written by another version of carenet")
-        if held["network"] != encode_id(network):
+        if network is not None and held["network"] != encode_id(network):
             raise BadInputError(f"{path} is of another network: move it away")
         return [Named(name, decode_id(text)) for name, text in held["patients"].items()]
     except FileNotFoundError:

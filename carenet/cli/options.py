@@ -7,18 +7,55 @@ from typing import Annotated
 
 import typer
 
-EXIT_OK, EXIT_REFUSED, EXIT_FAILED = 0, 1, 2
+from carenet.cli import folder
+from carenet.errors import CarenetError
+
+DEFAULT_DIR = Path(".carenet")
+EXIT_REFUSED, EXIT_FAILED = 1, 2
 EXIT_CODES = "Exit codes: 0 done, 1 refused by the network's rules, 2 wrong usage or could not be done."
+
+
+def _complete_key(context: typer.Context, incomplete: str) -> list[str]:
+    """Names of keys in DIR/keys, for the shell."""
+    return [name for name in folder.list_key_files(_directory(context)) if name.startswith(incomplete)]
+
+
+def _complete_patient(context: typer.Context, incomplete: str) -> list[str]:
+    """Nicknames in DIR/patients.json, for the shell."""
+    try:
+        named = folder.read_nicknames(_directory(context))
+    except CarenetError:
+        return []
+    return [each.name for each in named if each.name.startswith(incomplete)]
+
+
+def _directory(context: typer.Context) -> Path:
+    return Path(context.params.get("directory") or DEFAULT_DIR)
+
 
 Dir = Annotated[
     Path,
     typer.Option("--dir", envvar="CARENET_DIR", help="Folder that holds keys, genesis and state.", show_default=True),
 ]
-As = Annotated[str, typer.Option("--as", metavar="NAME", help="Who signs: the name of a key in DIR/keys, or a path.")]
+As = Annotated[
+    str,
+    typer.Option(
+        "--as",
+        metavar="NAME",
+        help="Who signs: the name of a key in DIR/keys, or a path.",
+        autocompletion=_complete_key,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, on one line, last on stdout.")]
-PatientOf = Annotated[str, typer.Option("--patient", metavar="ID", help="A nickname, an id or the start of one.")]
-
-DEFAULT_DIR = Path(".carenet")
+PatientOf = Annotated[
+    str,
+    typer.Option(
+        "--patient",
+        metavar="ID",
+        help="A nickname, an id or the start of one.",
+        autocompletion=_complete_patient,
+    ),
+]
 
 
 def epilog(*examples: str, codes: str = EXIT_CODES) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,22 @@ from carenet.errors import BadInputError, RefusedError
 if TYPE_CHECKING:
     from carenet.client.listing import ListedParticipant
     from carenet.sealing.identity import Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What is to be admitted.
+
+    Attributes:
+        roles: what it may sign.
+        may_give: roles that it may give to its own members.
+        organisation: where it belongs, as typed; None: to whoever admits it, unless that is the authority.
+    """
+
+    roles: tuple[str, ...]
+    may_give: tuple[str, ...]
+    organisation: str | None
+
 
 app = typer.Typer(name="participant", help="Keys, and who takes part in the network.", no_args_is_help=True)
 
@@ -73,6 +90,10 @@ def admit(
     may_give: Annotated[
         str | None, typer.Option(metavar="ROLE,...", help="Roles that it may give to its own members: an organisation.")
     ] = None,
+    organisation: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Where it belongs, if the authority admits an organisation's member."),
+    ] = None,
     who: Admitter = AUTHORITY,
     directory: Dir = DEFAULT_DIR,
     json: Json = False,
@@ -86,7 +107,8 @@ def admit(
         create_key(directory, name)
         screen.say(f"made {folder.key_path(directory, name)}")
     identity = folder.load_identity(directory, str(folder.key_path(directory, name)))
-    seq = run(_admit(directory, who, identity, split_list(roles), split_list(may_give)))
+    terms = Terms(split_list(roles), split_list(may_give), organisation)
+    seq = run(_admit(directory, who, identity, terms))
     screen.say(f"admitted {identity.name} ({', '.join(split_list(roles))}): {encode_id(identity.id)}")
     screen.emit({"name": identity.name, "id": encode_id(identity.id), "roles": list(split_list(roles)), "seq": seq})
 
@@ -153,13 +175,14 @@ def list_participants(who: Admitter = AUTHORITY, directory: Dir = DEFAULT_DIR, j
     )
 
 
-async def _admit(
-    directory: Path, who: str, identity: Identity, roles: tuple[str, ...], may_give: tuple[str, ...]
-) -> int:
+async def _admit(directory: Path, who: str, identity: Identity, terms: Terms) -> int:
     async with sign_in(directory, who) as desk:
-        is_authority = any(each.id == desk.identity.id for each in desk.care.genesis.authorities)
-        organisation = None if is_authority else desk.identity.id
-        accepted = await desk.care.admit(identity, roles, organisation=organisation, may_give=may_give)
+        house = None
+        if terms.organisation is not None:
+            house = (await desk.find_participant(terms.organisation)).id
+        elif not desk.is_authority():
+            house = desk.identity.id
+        accepted = await desk.care.admit(identity, terms.roles, organisation=house, may_give=terms.may_give)
         return accepted.entry.seq
 
 

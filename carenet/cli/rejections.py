@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from carenet.store.store import Store
     from carenet.store.stored import StoredRejection
 
+_SHOWN_HEAD = 48  # bytes
+
 app = typer.Typer(name="rejections", help="What this node refused, and why (for its operator).", no_args_is_help=True)
 
 
@@ -50,7 +52,8 @@ def show(
     screen = Screen(json=json)
     for field, value in described.items():
         screen.say(f"{field:<10} {'-' if value is None else value}")
-    screen.emit(described)
+    screen.say(f"begins     {found.head[:_SHOWN_HEAD].hex()}…")
+    screen.emit(described | {"head": found.head.hex()})
 
 
 async def _read(directory: Path, limit: int, reason: str | None) -> list[StoredRejection]:
@@ -108,7 +111,6 @@ def _describe(found: StoredRejection) -> dict[str, Any]:
         "digest": None if found.digest is None else found.digest.hex(),
         "winner": None if found.winner is None else found.winner.hex(),
         "at": _at(found),
-        "head": found.head.hex(),
     }
 
 

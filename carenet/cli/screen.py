@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+_FILE_WIDTH = 1000  # of what is written into a file or a pipe: nothing wraps
+
 
 class Screen:
     """Where a command's words go.
@@ -60,10 +62,15 @@ class Screen:
         from rich.markup import escape
         from rich.table import Table
 
-        table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for column in columns:
+            table.add_column(column, overflow="fold")  # an id that is cut short cannot be copied
         for row in rows:
             table.add_row(*map(escape, row))
-        Console().print(table)
+        console = Console()
+        if not console.is_terminal:
+            console = Console(width=_FILE_WIDTH)
+        console.print(table)
 
     @contextmanager
     def progress(self, unit: str) -> Iterator[Progress]:

@@ -70,6 +70,10 @@ class Desk:
         except NotFoundError:
             return resolve(typed, nicknames + await self.list_patients(), "patient")
 
+    def is_authority(self) -> bool:
+        """Whether the signer is one of the genesis's authorities."""
+        return any(each.id == self.identity.id for each in self.care.genesis.authorities)
+
     def nicknames(self) -> list[Named]:
         """The patients that were registered from here."""
         return folder.read_nicknames(self.directory, self.identity.network)

@@ -153,7 +153,7 @@ def _sum_up(rows: Iterable[ActivityRow]) -> dict[str, tuple[int, int, int, int]]
             late + row.late,
             disordered + row.out_of_order,
         )
-    return sums
+    return dict(sorted(sums.items()))
 
 
 def _row(known: Known, book: NameBook) -> tuple[str, ...]:

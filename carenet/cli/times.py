@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from carenet.errors import BadInputError
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _AGO = re.compile(r"(\d{1,6})([smhd])\Z")
 _UNIT_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -19,7 +20,7 @@ def now_ms() -> int:
 
 def show_time(ms: int) -> str:
     """A moment in UTC to the millisecond, as `parse_time` reads it."""
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return (_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse_time(typed: str, *, now: int | None = None) -> int:
@@ -39,7 +40,7 @@ def parse_time(typed: str, *, now: int | None = None) -> int:
         moment = datetime.fromisoformat(typed)
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
-        return round(moment.timestamp() * 1000)
+        return (moment - _EPOCH) // timedelta(milliseconds=1)
     except (ValueError, OverflowError) as exc:
         raise BadInputError(f"{typed!r} is no time: give 2026-11-24T10:15Z, or 15m for 15 minutes ago") from exc
 

@@ -15,8 +15,10 @@ from carenet.cli.options import DEFAULT_DIR, As, Dir, epilog, split_list
 from carenet.cli.screen import Screen
 from carenet.cli.session import Desk, run, sign_in
 from carenet.cli.times import show_time
+from carenet.errors import BadInputError
 
 if TYPE_CHECKING:
+    from carenet.client.cursor import Cursor
     from carenet.client.updates import Event, Update
     from carenet.client.watch import Watch
 
@@ -78,9 +80,7 @@ def watch(
 
 
 async def _watch(directory: Path, who: str, view: View, screen: Screen) -> None:
-    from carenet.client.cursor import Cursor
-
-    cursor = None if view.since is None else Cursor.decode(view.since)
+    cursor = None if view.since is None else read_cursor(view.since)
     async with sign_in(directory, who) as desk:
         meant = [(await desk.find_patient(typed)).id for typed in view.patients] or None
         await desk.learn_names()
@@ -98,6 +98,20 @@ async def _watch(directory: Path, who: str, view: View, screen: Screen) -> None:
                 text = watching.cursor.encode()
                 screen.say(f"cursor: {text}")
                 screen.emit({"cursor": text})
+
+
+def read_cursor(typed: str) -> Cursor:
+    """The cursor that an earlier watch printed.
+
+    Raises:
+        BadInputError: it is none.
+    """
+    from carenet.client.cursor import Cursor
+
+    try:
+        return Cursor.decode(typed)
+    except BadInputError as exc:
+        raise BadInputError("--since wants a cursor as carenet watch prints it when it ends") from exc
 
 
 async def _show_until(ended: asyncio.Event, watching: Watch, desk: Desk, once: bool, screen: Screen) -> None:
@@ -137,6 +151,8 @@ async def _show(event: Event, desk: Desk, screen: Screen) -> None:
     elif isinstance(event, Withdrawn):
         screen.say(f"{'':12}  {desk.book.label(decode_id(event.patient))}: access ended")
         screen.emit({"withdrawn": event.patient})
+    elif is_through(event):
+        screen.emit({"caught_up": True})
 
 
 def line_of(update: Update, book: NameBook) -> str:
