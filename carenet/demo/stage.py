@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from carenet.statements.records import partition_of
 from carenet.store.store import Store
 
 _REGISTERING = 8  # patients that are registered side by side
+_RELAYED_S = 10.0  # for an admission to reach every partition
+_POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,17 @@ class Stage:
                     house = self.identities[admitter].id if role.is_member else None
                     applicant = self.identities[role.name]
                     await care.admit(applicant, role.roles, organisation=house, may_give=role.may_give)
+        await self._await_relays()
         return [role.name for role in missing]
+
+    async def _await_relays(self) -> None:
+        """Wait until every partition knows the cast: what came earlier would be refused and sent again."""
+        cast = {self.identities[role.name].id for role in CAST}
+        with contextlib.suppress(TimeoutError):  # the SDK mends what comes too early
+            async with asyncio.timeout(_RELAYED_S):
+                for partition in range(self.genesis.partitions):
+                    while not cast <= {row.id for row in await self.servers.store.participants(partition)}:  # noqa: ASYNC110
+                        await asyncio.sleep(_POLL_S)
 
     async def connect_cast(self, exits: AsyncExitStack, by_gateway: Sequence[str] = ()) -> None:
         """Connect everyone to the gateway; what an earlier run left in their spools is delivered.

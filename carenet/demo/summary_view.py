@@ -12,8 +12,15 @@ from rich.text import Text
 from carenet.demo.mischief import Attempt
 from carenet.demo.screens import show_ms
 from carenet.demo.summary import Summary
+from carenet.rules.reasons import Reason
 
 _SHOWN_SURPRISES = 8
+# What happens without mischief, and that the SDK mends by itself.
+_UNPROVOKED: dict[str, str] = {
+    Reason.DUPLICATE: "accepted before: the first entry stands",
+    Reason.UNKNOWN_SIGNER: "sent before an admission had reached the partition, and sent again",
+    Reason.STALE_EPOCH: "sealed while new keys began, and sealed again",
+}
 
 
 def draw_summary(summary: Summary, attempts: Sequence[Attempt]) -> RenderableType:
@@ -63,7 +70,8 @@ def _draw_refusals(summary: Summary, attempts: Sequence[Attempt]) -> RenderableT
     for attempt in attempts:
         tried.setdefault(attempt.found or "", []).append(attempt.what)
     for reason, times in summary.refused.items():
-        table.add_row(reason, f"{times:,}", Text("; ".join(tried.get(reason, ()))))
+        what = "; ".join(tried.get(reason, ())) or _UNPROVOKED.get(reason, "")
+        table.add_row(reason, f"{times:,}", Text(what))
     return table
 
 
