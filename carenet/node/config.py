@@ -20,6 +20,7 @@ class WorkerConfig:
         keys: the node's.
         max_batch_records: most records of one transaction, from 1.
         session_timeout_s: seconds of silence after which others take over its partitions.
+        check_every_s: seconds between two looks whether the topic is still the one that was folded.
     """
 
     kafka: str
@@ -29,3 +30,4 @@ class WorkerConfig:
     keys: NodeKeys
     max_batch_records: int = 4096
     session_timeout_s: float = 6.0
+    check_every_s: float = 60.0

@@ -35,7 +35,6 @@ from carenet.store.store import Store
 
 _READ_S = 0.2  # how long one read waits; also how soon a stop is noticed
 _REPORT_EVERY_S = 5.0
-_CHECK_EVERY_S = 60.0
 
 _log = structlog.get_logger(__name__)
 
@@ -134,7 +133,7 @@ class FoldWorker:
             if now_s - reported_s > _REPORT_EVERY_S:
                 reported_s = now_s
                 await reader.report(lanes.next_offsets())
-            if now_s - checked_s > _CHECK_EVERY_S:
+            if now_s - checked_s > self._config.check_every_s:
                 checked_s = now_s
                 await lanes.check_continuity()
             await lanes.save_halts()

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import asyncio
+
+from aiokafka import AIOKafkaConsumer
+
+from carenet.bus.publishing import Producer
+from carenet.bus.topics import topics_of
+from carenet.encoding import cbor
+from carenet.encoding.ids import encode_id
+from carenet.node.config import WorkerConfig
+from carenet.node.outbox import EntriesOutbox
+from carenet.store.store import Store
+from tests.support.chronicle import Chronicle
+from tests.support.working import publish_fast, running, wait_for_size
+
+
+async def _read(config: WorkerConfig, count: int) -> list[tuple[int, bytes, list]]:
+    topic = topics_of(config.genesis, config.node).entries.name
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=config.kafka, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        found = []
+        async with asyncio.timeout(10):
+            while len(found) < count:
+                record = await consumer.getone()
+                found.append((record.partition, record.key, cbor.decode(record.value)))
+        return found
+    finally:
+        await consumer.stop()
+
+
+async def _fold(config: WorkerConfig, producer: Producer, store: Store, chronicle: Chronicle, events: int) -> None:
+    anna = chronicle.patient("anna", 0)
+    story = [*chronicle.founding(), chronicle.open(anna), *(chronicle.care(anna) for _ in range(events))]
+    async with running(config):
+        await publish_fast(producer, config.genesis, story)
+        await wait_for_size(store, {0: len(story)})
+        async with asyncio.timeout(10):
+            while (await store.heads())[0].published_index < len(story):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+
+async def test_committed_entries_are_published_in_order(
+    config: WorkerConfig, store: Store, producer: Producer, chronicle: Chronicle
+) -> None:
+    await _fold(config, producer, store, chronicle, 700)
+    entries = await store.read_entries(0, 0, 1000)
+    assert await _read(config, 703) == [
+        (0, encode_id(each.subject).encode(), [1, 0, each.index, each.entry, each.statement]) for each in entries
+    ]
+
+
+async def test_what_was_not_marked_is_published_again(
+    config: WorkerConfig, store: Store, producer: Producer, chronicle: Chronicle
+) -> None:
+    await _fold(config, producer, store, chronicle, 0)
+    await store._fetch("UPDATE partition_state SET published_index = 1 WHERE partition = 0")
+    topic = topics_of(config.genesis, config.node).entries.name
+    task = asyncio.create_task(EntriesOutbox(store, producer, topic, 0).run())
+    assert [value[2] for _, _, value in await _read(config, 5)] == [0, 1, 2, 1, 2]
+    task.cancel()
+    await asyncio.wait({task})

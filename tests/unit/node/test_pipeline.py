@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+
+import pytest
+
+from carenet.ledger.tree import Tree
+from carenet.node.pipeline import Pipeline
+from carenet.rules.fold import genesis_rows
+from carenet.rules.prepare import Prepared, scope_of
+from carenet.rules.rows import Key, PartitionState, Row
+from tests.support.chronicle import Chronicle, genesis_of
+from tests.support.folding import raw_records
+
+GENESIS = genesis_of("t.events", 1)
+SCOPE = scope_of(GENESIS, 0)
+
+
+class Rows:
+    """A source of rows in memory that counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.rows: dict[Key, Row] = dict(genesis_rows(SCOPE))
+        self.asked = 0
+
+    async def load_rows(self, partition: int, keys: set[Key]) -> dict[Key, Row | None]:
+        assert partition == 0
+        self.asked += 1
+        return {key: self.rows.get(key) for key in keys}
+
+
+@pytest.fixture
+def executor() -> Iterator[Executor]:
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+def _story(events: int) -> list:
+    chronicle = Chronicle(GENESIS)
+    anna = chronicle.patient("anna")
+    return raw_records([*chronicle.founding(), chronicle.open(anna), *(chronicle.care(anna) for _ in range(events))])
+
+
+async def test_batches_of_any_size_are_decided_alike(executor: Executor) -> None:
+    records = _story(40)
+    roots = []
+    for size in (1, 7, len(records)):
+        source, state = Rows(), PartitionState(0, 0, 0, Tree())
+        pipeline = Pipeline(source, SCOPE, executor)
+        for at in range(0, len(records), size):
+            effects = await pipeline.decide(await pipeline.prepare(records[at : at + size]), state)
+            assert effects.rejected == ()
+            source.rows.update(effects.writes)
+            state = effects.state
+        roots.append(state.tree.root())
+        assert state.next_offset == len(records)
+    assert len(set(roots)) == 1
+
+
+async def test_a_large_batch_keeps_the_loop_free_and_a_small_one_stays_on_it(
+    executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+    is_signed_by = Prepared.is_signed_by
+
+    def noting(self: Prepared, public: bytes) -> bool:
+        threads.append(threading.current_thread())
+        return is_signed_by(self, public)
+
+    monkeypatch.setattr(Prepared, "is_signed_by", noting)
+    records = _story(40)
+    for count, is_here in ((3, True), (len(records), False)):
+        threads.clear()
+        pipeline = Pipeline(Rows(), SCOPE, executor)
+        await pipeline.decide(await pipeline.prepare(records[:count]), PartitionState(0, 0, 0, Tree()))
+        assert {each is threading.main_thread() for each in threads} == {is_here}
+
+
+async def test_signers_that_are_known_are_verified_before_anything_is_decided(executor: Executor) -> None:
+    records = _story(3)
+    source, pipeline = Rows(), Pipeline(Rows(), SCOPE, executor)
+    pipeline = Pipeline(source, SCOPE, executor)
+    first = await pipeline.decide(await pipeline.prepare(records[:3]), PartitionState(0, 0, 0, Tree()))
+    assert not any(each._verified for each in (await pipeline.prepare(records[3:])).records)
+    source.rows.update(first.writes)
+    await pipeline.decide(await pipeline.prepare(records[3:4]), first.state)
+    assert all(True in each._verified.values() for each in (await pipeline.prepare(records[4:])).records)
+
+
+async def test_rows_are_asked_for_a_batch_at_a_time(executor: Executor) -> None:
+    source = Rows()
+    pipeline = Pipeline(source, SCOPE, executor)
+    batch = await pipeline.prepare(_story(40))
+    assert source.asked == 0
+    await asyncio.gather(pipeline.decide(batch, PartitionState(0, 0, 0, Tree())))
+    assert source.asked <= 4
