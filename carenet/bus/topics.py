@@ -14,7 +14,12 @@ from dataclasses import dataclass, field
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import InvalidReplicationFactorError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    InvalidReplicationFactorError,
+    TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 
 from carenet.bus.faults import limit_repeated_logs, translated
 from carenet.errors import SetupError, TransportError
@@ -35,6 +40,13 @@ _WEEK_MS = 7 * 24 * 3600 * 1000
 _TIMEOUT_S = 30.0
 _POLL_S = 0.05
 _SAFE_REPLICATION = 3  # from three copies on, two must have a record before it counts as written
+
+
+class _MissingTopicError(SetupError):
+    """A topic that the asked broker does not know."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"topic {name} does not exist; `carenet up` makes it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +134,11 @@ async def provision(bootstrap: str, specs: Iterable[TopicSpec], timeout_s: float
             await _create(admin, missing)
         while not await _all_led(admin, wanted):  # noqa: ASYNC110 - Kafka tells nobody when a leader is there
             await asyncio.sleep(_POLL_S)
-        await _check(admin, wanted)
+        while True:
+            try:
+                return await _check(admin, wanted)
+            except _MissingTopicError:  # each question goes to any broker, and some hear of a new topic later
+                await asyncio.sleep(_POLL_S)
 
 
 async def check_topics(bootstrap: str, specs: Iterable[TopicSpec], timeout_s: float = _TIMEOUT_S) -> None:
@@ -183,10 +199,9 @@ async def _check(admin: AIOKafkaAdminClient, specs: list[TopicSpec]) -> None:
     existing = set(await admin.list_topics())
     for spec in specs:
         if spec.name not in existing:
-            raise SetupError(f"topic {spec.name} does not exist; `carenet up` or `carenet network init` makes it")
-    counts = {
-        each["topic"]: len(each["partitions"]) for each in await admin.describe_topics([spec.name for spec in specs])
-    }
+            raise _MissingTopicError(spec.name)
+    described = await admin.describe_topics([spec.name for spec in specs])
+    counts = {each["topic"]: len(each["partitions"]) for each in described}
     actual = await _fetch_settings(admin, specs)
     for spec in specs:
         if counts[spec.name] != spec.partitions:
@@ -208,6 +223,8 @@ async def _fetch_settings(admin: AIOKafkaAdminClient, specs: list[TopicSpec]) ->
     settings: dict[str, dict[str, str]] = {}
     for answer in await admin.describe_configs(asked):
         for code, message, _, name, entries in answer.resources:
+            if for_code(code) is UnknownTopicOrPartitionError:
+                raise _MissingTopicError(name)
             if code:
                 raise SetupError(
                     f"topic {name}: Kafka does not tell its settings: {message or for_code(code).__name__}"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from carenet.bus.topics import TopicSpec, check_topics, fold_group_of, provision, topics_of
@@ -21,16 +21,6 @@ async def _settings(bootstrap: str, topic: str) -> dict[str, str]:
     finally:
         await admin.close()
     return {entry[0]: entry[1] for entry in answers[0].resources[0][4]}
-
-
-async def _create(bootstrap: str, topic: str, partitions: int, **settings: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    try:
-        configs = {name.replace("_", "."): value for name, value in settings.items()}
-        await admin.create_topics([NewTopic(topic, partitions, 1, topic_configs=configs)])
-    finally:
-        await admin.close()
 
 
 async def test_provisioning_sets_exactly_the_settings_of_the_design(kafka: EmbeddedKafka, genesis: Genesis) -> None:
@@ -80,7 +70,7 @@ async def test_provisioning_again_and_at_once_by_two_changes_nothing(kafka: Embe
 )
 async def test_a_wrong_setting_is_named(kafka: EmbeddedKafka, topic_name: str, setting: str, value: str) -> None:
     spec = TopicSpec(topic_name, 1)
-    await _create(kafka.bootstrap, topic_name, 1, **{**spec.settings, setting: value})
+    await provision(kafka.bootstrap, [TopicSpec(topic_name, 1, settings={**spec.settings, setting: value})])
     for check in (check_topics, provision):
         with pytest.raises(SetupError, match=rf"topic {topic_name}: {setting} is {value}; it must be"):
             await check(kafka.bootstrap, [spec])
@@ -89,12 +79,13 @@ async def test_a_wrong_setting_is_named(kafka: EmbeddedKafka, topic_name: str, s
 
 async def test_a_larger_message_limit_than_asked_is_fine(kafka: EmbeddedKafka, topic_name: str) -> None:
     spec = TopicSpec(topic_name, 1)
-    await _create(kafka.bootstrap, topic_name, 1, **{**spec.settings, "max.message.bytes": "4194304"})
+    larger = {**spec.settings, "max.message.bytes": "4194304"}
+    await provision(kafka.bootstrap, [TopicSpec(topic_name, 1, settings=larger)])
     await check_topics(kafka.bootstrap, [spec])
 
 
 async def test_another_partition_count_is_named(kafka: EmbeddedKafka, topic_name: str) -> None:
-    await _create(kafka.bootstrap, topic_name, 2, **TopicSpec(topic_name, 2).settings)
+    await provision(kafka.bootstrap, [TopicSpec(topic_name, 2)])
     with pytest.raises(SetupError, match=f"topic {topic_name} has 2 partitions; it must have 3"):
         await provision(kafka.bootstrap, [TopicSpec(topic_name, 3)])
 
