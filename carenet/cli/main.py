@@ -85,11 +85,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         words.remove(_DEBUG)
     try:
         app(words, prog_name="carenet")
-    except CarenetError as exc:
-        if is_debugging:
+    except (CarenetError, ExceptionGroup) as exc:
+        error = find_error(exc)
+        if is_debugging or error is None:
             raise
-        print(f"carenet: {describe(exc)}", file=sys.stderr)  # noqa: T201 - the error line
-        sys.exit(exit_code(exc))
+        print(f"carenet: {describe(error)}", file=sys.stderr)  # noqa: T201 - the error line
+        sys.exit(exit_code(error))
+
+
+def find_error(raised: Exception) -> CarenetError | None:
+    """Our error in what was raised: itself, or the first in a task group's; None if something else is among them."""
+    if isinstance(raised, ExceptionGroup):
+        found = [find_error(each) for each in raised.exceptions]
+        return None if None in found else found[0]
+    return raised if isinstance(raised, CarenetError) else None
 
 
 def describe(error: CarenetError) -> str:

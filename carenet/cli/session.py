@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from carenet.cli import folder
 from carenet.cli.lines import NameBook
 from carenet.cli.names import Named, resolve
+from carenet.cli.screen import Screen
 from carenet.encoding.ids import decode_id
 from carenet.errors import NotFoundError
 
@@ -113,4 +114,6 @@ async def sign_in(directory: Path, typed: str) -> AsyncIterator[Desk]:
 
     identity = folder.load_identity(directory, typed)
     async with connect(folder.find_gateway(directory), identity) as care:
+        if care.resumed:
+            Screen().note(f"{len(care.resumed)} statements that an earlier run had not finished were delivered")
         yield Desk(directory, identity, care)
