@@ -1,7 +1,8 @@
 """What waits for one session's socket: bounded in frames and bytes, filled without waiting, emptied by one sender.
 
-Whoever fills it never awaits, so one slow reader delays nobody; when it overflows, the session ends (4001) and the
-client resumes from its cursor. Backlog is only put in while there is room, so it alone never overflows it.
+Whoever fills it never awaits, so one slow reader delays nobody. Entries are only put in while there is room, that is
+up to half of the bounds; the rest is for answers and notices. When it overflows all the same, the session ends (4001)
+and the client resumes from its cursor.
 """
 
 from __future__ import annotations
@@ -52,6 +53,11 @@ class Outbox:
             self._has_room.set()
         return frame
 
+    @property
+    def has_room(self) -> bool:
+        """Whether at most half of it is used."""
+        return self._has_room.is_set()
+
     async def room(self) -> None:
-        """Wait until at most half of the outbox is used."""
+        """Wait until there is room."""
         await self._has_room.wait()

@@ -5,7 +5,8 @@ For each entry, in this order and without waiting in between:
 2. the entry moves the authorisation view on;
 3. whose access it ended is told `withdrawn`; whose keys it replaced, or who is suspended, is cut off;
 4. whom it grants history goes behind;
-5. whoever may read it at the head that it made gets it: live, or by the backlog where the subject is behind.
+5. whoever may read it at the head that it made gets it: live, or by the backlog where the subject is behind. A session
+   whose queue is half full falls behind instead of taking more: it then reads at its own pace, from the database.
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ class Receiver(Protocol):
     participant: bytes
     sign: bytes  # the public key that it signed in with
     watch: Watch
+
+    @property
+    def has_room(self) -> bool:
+        """Whether its queue takes more entries."""
 
     def send_frame(self, frame: bytes) -> None:
         """Queue a frame, or end the session if its queue is full."""
@@ -127,13 +132,15 @@ class Pusher:
             if not self._authority.may_read(reader, entry.subject, place, clock_ms):
                 continue
             for session in self._watching(reader, entry.subject):
-                if session.watch.takes_live(entry, recipients, clock_ms):
+                if not session.watch.takes_live(entry, recipients, clock_ms):
+                    session.wake()
+                elif session.has_room:
                     frame = frame or encode_push(entry, is_backlog=False)
                     session.send_frame(frame)
                     self._metrics.pushes.labels("live").inc()
                     self._metrics.lag.observe(max(0, clock_ms - entry.log_append_time_ms) / _MS)
                 else:
-                    session.wake()
+                    session.tell(session.watch.fall_behind(entry, clock_ms))
 
     def _watching(self, reader: bytes, subject: bytes) -> Iterator[Receiver]:
         for session in list(self._sessions.get(reader, ())):

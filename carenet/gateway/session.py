@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import structlog
@@ -43,6 +44,7 @@ from carenet.rules.rows import ParticipantRow
 from carenet.statements.challenge import NONCE_BYTES
 from carenet.statements.genesis import Genesis
 from carenet.store.store import Store
+from carenet.store.stored import StoredEntry
 
 _RETRY_S = 0.5
 _CLOSED_BY_CLIENT = 1000
@@ -132,6 +134,11 @@ class Session:
 
     # What the pusher does with it.
 
+    @property
+    def has_room(self) -> bool:
+        """Whether the queue takes more entries."""
+        return self._outbox.has_room
+
     def send_frame(self, frame: bytes) -> None:
         """Queue a frame; a full queue ends the session."""
         if not self._outbox.put(frame):
@@ -198,7 +205,6 @@ class Session:
             self._owed.clear()
             try:
                 while (todo := self.watch.next_page()) is not None:
-                    await self._outbox.room()
                     if isinstance(todo, PageWanted):
                         await self._send_page(todo)
                     else:
@@ -212,13 +218,18 @@ class Session:
         page = await self._services.store.read_subject_entries(
             wanted.partition, wanted.subject, wanted.at.next, wanted.limit
         )
-        # Judged and queued in one go, at the head that is applied now: nothing is sent after a withdrawal.
-        owed, said = self.watch.take_page(wanted, page, clock_ms())
-        for entry in owed:
-            self.send_frame(encode_push(entry, is_backlog=True))
-            self._services.metrics.pushes.labels("backlog").inc()
-        for message in said:
-            self.send_frame(messages.encode(message))
+        rest: PageWanted | None = wanted
+        for portion in _portions(page, self._services.limits.queue_bytes // 4):
+            await self._outbox.room()
+            if rest is None:
+                return
+            # Judged and queued in one go, at the head that is applied now: nothing is sent after a withdrawal.
+            owed, said, rest = self.watch.take_page(rest, portion, clock_ms())
+            for entry in owed:
+                self.send_frame(encode_push(entry, is_backlog=True))
+                self._services.metrics.pushes.labels("backlog").inc()
+            for message in said:
+                self.send_frame(messages.encode(message))
 
     # Requests.
 
@@ -272,7 +283,11 @@ class Session:
         interest = read_interest(request)
         cursor = read_cursor(request, services.genesis.partitions)
         async with self._subscribing:
-            await services.feed.wait_for(dict(cursor.at) if cursor else {}, limits.ahead_s)
+            # What was committed before the client asked counts, a grant that was given a moment ago above all.
+            due = {each: head.size for each, head in (await services.store.heads()).items()}
+            for partition, index in (cursor.at if cursor else {}).items():
+                due[partition] = max(index, due[partition])
+            await services.feed.wait_for(due, limits.ahead_s)
             self.watch.begin(interest)
             try:
                 since = Since()
@@ -288,3 +303,18 @@ class Session:
             if not self.watch.passes:
                 self.send_frame(messages.encode(self.watch.level()))
             self.wake()
+
+
+def _portions(page: list[StoredEntry], max_bytes: int) -> Iterator[list[StoredEntry]]:
+    """Parts of a page whose frames fit into a session's queue while there is room."""
+    portion: list[StoredEntry] = []
+    size = 0
+    for entry in page:
+        frame_bytes = 2 * (len(entry.statement) + len(entry.body or b""))  # base64 and the fields around it: less
+        if portion and size + frame_bytes > max_bytes:
+            yield portion
+            portion, size = [], 0
+        portion.append(entry)
+        size += frame_bytes
+    if portion:
+        yield portion

@@ -10,7 +10,7 @@ come meanwhile are not pushed but owed: their subjects go behind.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from carenet.encoding.ids import encode_id
 from carenet.errors import RefusedError
@@ -21,7 +21,7 @@ from carenet.rules.reasons import Reason
 from carenet.rules.rows import GrantRow
 from carenet.store.stored import StoredEntry
 
-PAGE_ENTRIES = 64  # read at a time: at the usual few kilobytes each, a fraction of a session's queue
+PAGE_ENTRIES = 32  # read at a time; the largest entries have 900 KiB, the usual ones a few
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +188,13 @@ class Watch:
         if entry.subject in self.passes:
             return False
         if self._is_opening:
-            standing = self._standing(entry.subject, clock_ms)
-            self.passes[entry.subject] = Pass(entry.seq, standing.next_seq)
+            self._owe(entry, clock_ms)
             return False
         return self.reader in recipients or self._interest.takes(entry)
+
+    def fall_behind(self, entry: StoredEntry, clock_ms: int) -> Message:
+        """The session has no room for an entry that it was to get now: its subject goes behind from here."""
+        return _behind_message({entry.subject: self._owe(entry, clock_ms)})
 
     def on_granted(self, subject: bytes, grant: GrantRow, clock_ms: int) -> list[Message]:
         """This reader was given a grant: with history, a level subject goes behind."""
@@ -228,20 +231,37 @@ class Watch:
 
     def take_page(
         self, wanted: PageWanted, page: Sequence[StoredEntry], clock_ms: int
-    ) -> tuple[list[StoredEntry], list[Message]]:
-        """Judge a page: the entries to push as backlog, then what to say after them."""
+    ) -> tuple[list[StoredEntry], list[Message], PageWanted | None]:
+        """Judge a page, or a part of one.
+
+        Args:
+            wanted: what was read.
+            page: entries from `wanted.at.next` on.
+            clock_ms: now.
+
+        Returns:
+            The entries to push as backlog, what to say after them, and the page as it is wanted from here on, or None
+            where the rest of it is not: access ended, or the walk began anew.
+        """
         if self.passes.get(wanted.subject) is not wanted.at:
-            return [], []  # access ended, or the walk began anew, while the page was read
+            return [], [], None
         walked = walk(wanted.at, page, self._standing(wanted.subject, clock_ms))
         self.passes[wanted.subject] = walked.at
         owed = [entry for entry in walked.owed if self._takes_owed(entry)]
-        return owed, [_behind_message({wanted.subject: walked.at})] if walked.is_anew else []
+        if walked.is_anew:
+            return owed, [_behind_message({wanted.subject: walked.at})], None
+        return owed, [], replace(wanted, at=walked.at)
 
     def level(self) -> Message:
         """That nothing is behind: for a subscription that starts so."""
         return self._caught_up([])
 
     # Within.
+
+    def _owe(self, entry: StoredEntry, clock_ms: int) -> Pass:
+        at = Pass(entry.seq, self._standing(entry.subject, clock_ms).next_seq)
+        self.passes[entry.subject] = at
+        return at
 
     def _takes_owed(self, entry: StoredEntry) -> bool:
         assert self._interest is not None

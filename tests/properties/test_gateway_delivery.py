@@ -42,6 +42,7 @@ class Line:
     sign: bytes
     watch: Watch
     told: list[Any] = field(default_factory=list)
+    has_room: bool = True
 
     def send_frame(self, frame: bytes) -> None:
         self.told.append(orjson.loads(frame))
@@ -114,6 +115,11 @@ class Bench:
             self.pusher.take(entry)
             self.check_told()
 
+    def crowd(self) -> None:
+        """The queue fills, or empties."""
+        if self.line is not None:
+            self.line.has_room = not self.line.has_room
+
     def tick(self, by_ms: int) -> None:
         self.world.clock_ms += by_ms
         self.pusher.expire(self.world.clock_ms)
@@ -132,7 +138,7 @@ class Bench:
         if self.line is None or self.page is None:
             return
         (wanted, entries), self.page = self.page, None
-        owed, said = self.line.watch.take_page(wanted, entries, self.world.clock_ms)
+        owed, said, _ = self.line.watch.take_page(wanted, entries, self.world.clock_ms)
         for entry in owed:
             self.line.send_frame(encode_push(entry, is_backlog=True))
             self.check_told()
@@ -266,6 +272,7 @@ def _moves(lasting: st.SearchStrategy[int | None]) -> st.SearchStrategy[list[tup
     care = st.tuples(st.just("care"), PATIENTS, st.sampled_from(["clinical", "medication"]))
     give = st.tuples(st.just("give"), PATIENTS, COMPARTMENTS, lasting, st.booleans())
     gateway = [("apply", 1), ("apply", 2), ("apply", 9), ("read_page",), ("take_page",), ("finish",), ("tick", 10)]
+    gateway += [("crowd",)]
     client = [("connect",), ("hang_up",), ("read", 1), ("read", 3), ("read", 99), ("settle",)]
     return st.lists(
         st.one_of(care, care, give, st.just(("withdraw", 0)), st.sampled_from(gateway), st.sampled_from(client)),
@@ -281,8 +288,7 @@ def play(bench: Bench, moves: list[tuple[Any, ...]]) -> None:
         if name in {"care", "give", "withdraw"}:
             args[0] = bench.patients[args[0]]
         if name == "give":
-            *args, history = args
-            bench.give(*args, history=history)
+            bench.give(*args[:-1], history=args[-1])
         else:
             getattr(bench, name)(*args)
     bench.settle()

@@ -1,7 +1,7 @@
 """A committed log for the gateway's pure parts: entries made by hand, and a naive memory of who may read them.
 
-The fold is not asked: the tests that hold the gateway's view against the fold bring the fold's own entries. `Log` is the
-database and its head; `plainly_may_read` says who may read by going through the whole history each time.
+The fold is not asked: the tests that hold the gateway's view against the fold bring the fold's own entries. `Log` is
+the database; `plainly_may_read` says who may read by going through the whole history each time.
 """
 
 from __future__ import annotations
