@@ -46,7 +46,8 @@ def origin_of(url: str) -> str:
     """
     try:
         parts = urlsplit(url)
-        port = parts.port or _PORTS[parts.scheme]
+        default = _PORTS[parts.scheme]
+        port = default if parts.port is None else parts.port
     except (ValueError, KeyError) as exc:
         raise BadInputError("a gateway's address is ws://HOST:PORT or wss://HOST:PORT") from exc
     if not parts.hostname:
