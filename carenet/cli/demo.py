@@ -87,20 +87,14 @@ def demo(
 
 
 async def _direct(plan: DemoPlan, console: Console, picture: Path | None) -> Result:
-    from carenet.demo.director import Director, first_error, make_board
+    from carenet.demo.director import Director, make_board
     from carenet.demo.screens import Screens
     from carenet.demo.summary_view import draw_summary
 
     directory, network = plan.stack.directory, plan.stack.genesis.network_id
     screens = Screens(console, make_board(plan))
-    try:
-        with show_fetch(console) as progress:
-            result = await Director(plan, screens, FolderNicknames(directory, network), progress).run()
-    except BaseExceptionGroup as group:
-        error = first_error(group)
-        if error is None:
-            raise
-        raise error from group
+    with show_fetch(console) as progress:
+        result = await Director(plan, screens, FolderNicknames(directory, network), progress).run()
     drawn = draw_summary(result.summary, result.attempts)
     console.print(drawn)
     console.print(_next_steps(directory))
@@ -138,6 +132,7 @@ def _next_steps(directory: Path) -> str:
 def _export(screens: Screens, drawn: RenderableType, path: Path) -> None:
     """The last picture and the summary as an SVG file, for the README."""
     import io
+    import re
 
     from rich.console import Console
 
@@ -145,10 +140,12 @@ def _export(screens: Screens, drawn: RenderableType, path: Path) -> None:
         record=True, width=_PICTURE_COLUMNS, height=_PICTURE_ROWS, file=io.StringIO(), force_terminal=True,
         color_system="truecolor",
     )  # fmt: skip
-    screens.console = recorder
+    screens.console, screens.board.phase = recorder, "told, counted and verified"
     recorder.print(screens.render())
     recorder.print(drawn)
     try:
-        recorder.save_svg(str(path), title="carenet demo")
+        picture = recorder.export_svg(title="carenet demo")
+        # The picture must not fetch anything: the fonts of whoever looks at it will do, each text has its width.
+        path.write_text(re.sub(r"@font-face\s*{[^}]*}", "", picture), encoding="utf-8")
     except OSError as exc:
         raise SetupError(f"{path} cannot be written: {exc.strerror}") from exc

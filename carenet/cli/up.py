@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+_FIRST_EVENT = (
+    '{"resourceType":"Observation","status":"final","code":{"text":"SpO2"},"valueQuantity":{"value":91,"unit":"%"}}'
+)
 _CODES = "Exit codes: 130 after Ctrl-C, 2 wrong usage or it could not be started."
 
 
@@ -64,17 +67,19 @@ async def _run(plan: StackPlan, *, is_new: bool) -> None:
 
 def _footer(stack: Stack, directory: Path) -> list[str]:
     """Addresses, health, and lines to copy. The DSN has a password and is in run.json, for its owner alone."""
+    from rich.markup import escape
+
     health = stack.gateway.replace("ws://", "http://") + "/health"
     to = "" if directory == DEFAULT_DIR else f" --dir {directory}"
     lines = [
-        f"participant admit hospital --roles registrar,custodian --may-give clinician --as authority{to}",
-        f"participant admit dr-lee --roles clinician --organisation hospital --as hospital{to}",
-        f"patient register ada --as hospital --grant dr-lee{to}",
-        f"publish --as dr-lee --patient ada FILE{to} & carenet watch --as dr-lee --patient ada{to}",
+        f"carenet participant admit hospital --roles registrar,custodian --may-give clinician --as authority{to}",
+        f"carenet participant admit dr-lee --roles clinician --organisation hospital --as hospital{to}",
+        f"carenet patient register ada --as hospital --grant dr-lee{to}",
+        f"echo '{_FIRST_EVENT}' | carenet publish --as dr-lee --patient ada -{to}; carenet watch --as dr-lee --all{to}",
     ]
     return [
         f"gateway [bold]{stack.gateway}[/]   health {health}   kafka {stack.kafka}",
         f"postgres: its address and password are in {directory}/run.json",
         "[dim]Ctrl-C stops everything. In another terminal:[/]",
-        *[f"  [cyan]carenet {line}[/]" for line in lines],
+        *[f"  [cyan]{escape(line)}[/]" for line in lines],
     ]

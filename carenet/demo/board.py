@@ -72,15 +72,18 @@ class Board:
         """Seconds since the demo began."""
         return time.monotonic() - self.began
 
-    def count_push(self, watcher: str, latency_ms: float | None) -> bool:
-        """A watcher was pushed something; whether its screen has room for a line about it."""
+    def count_push(self, watcher: str, latency_ms: float | None) -> None:
+        """A watcher was pushed something of this run."""
         if latency_ms is not None:
             self.samples.append(latency_ms)
         for pane in self.panes:
             if watcher in pane.watchers:
                 pane.pushed[watcher] = pane.pushed.get(watcher, 0) + 1
-                return watcher == pane.watchers[0] and time.monotonic() - pane.drawn_at >= self.line_gap_s
-        return False
+
+    def has_room(self, watcher: str) -> bool:
+        """Whether a watcher's screen takes a line now."""
+        now = time.monotonic()
+        return any(watcher == pane.watchers[0] and now - pane.drawn_at >= self.line_gap_s for pane in self.panes)
 
     def show(self, watcher: str, line: Line) -> None:
         """Put a line on a watcher's screen."""
@@ -88,6 +91,11 @@ class Board:
             if watcher == pane.watchers[0]:
                 pane.lines.append(line)
                 pane.drawn_at = time.monotonic()
+
+    def count_accepted(self) -> None:
+        """A control statement was published and accepted."""
+        self.published += 1
+        self.accepted += 1
 
     def count_refusal(self, reason: str) -> None:
         """A statement was refused."""

@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from carenet.audit.database import DatabaseReport, verify_database
+from carenet.audit.database import verify_database
 from carenet.bus.publishing import Producer
-from carenet.client.updates import Update
 from carenet.demo.board import Board, Pane
 from carenet.demo.cast import EMERGENCY, LAB, PHARMACY, TEAM, WATCHERS, Nicknames, gather_identities
 from carenet.demo.counting import AccessRows, Baseline, RunLog, catch_up, count_published, read_access, read_run
@@ -35,9 +34,8 @@ from carenet.demo.screens import Screens
 from carenet.demo.script import Script
 from carenet.demo.stage import Servers, Stage
 from carenet.demo.summary import Summary, Verified, percentile
-from carenet.demo.watchers import Watcher
+from carenet.demo.watchers import OnPush, Push, Watcher
 from carenet.encoding.ids import encode_id
-from carenet.errors import CarenetError
 from carenet.fhir.story import Story
 from carenet.local.packages import Progress
 from carenet.local.stack import Stack, StackPlan
@@ -115,6 +113,11 @@ class Director:
             ResourceError: a bundle is not what it should be.
             RefusedError: the network's rules said no to what the demo needs.
         """
+        with ExitStack() as sign:
+            sign.enter_context(self._screens.waiting("starting Kafka, PostgreSQL, worker, agents and gateway"))
+            return await self._run(sign)
+
+    async def _run(self, sign: ExitStack) -> Result:
         async with Stack(self._plan.stack, self._hear, self._progress) as stack, Store(stack.postgres) as store:
             network = self._genesis.network_id
             before = read_notebook(self._directory, network)
@@ -124,12 +127,13 @@ class Director:
             identities = gather_identities(self._directory, network, self._plan.passphrase)
             servers = Servers(stack.gateway, stack.kafka, store)
             stage = Stage(self._genesis, servers, identities, self._screens, self._nicknames)
-            return await self._perform(stage)
+            return await self._perform(stage, sign)
 
-    async def _perform(self, stage: Stage) -> Result:
+    async def _perform(self, stage: Stage, sign: ExitStack) -> Result:
         baseline = await find_baseline(stage.servers.kafka, self._genesis, stage.servers.store, _DECIDED_S)
         async with AsyncExitStack() as exits:
             await self._prepare(stage, exits)
+            sign.close()
             async with self._watching(stage, baseline) as watchers, self._screens.live():
                 attempts = await self._play(stage)
                 self._screens.tell("counting: every push against what each watcher should have")
@@ -185,13 +189,10 @@ class Director:
         """Step 4: watchers at work while the block runs; their places are kept however it ends."""
         cursors = self._notebook.cursors
         watchers = [Watcher.of(name, stage.care[name], baseline.sizes, cursors.get(name)) for name in WATCHERS]
-        on_update = self._update_hearer(stage)
+        on_push = self._push_hearer(stage)
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(watcher.follow(stage.stopwatch, on_update, lambda *_: None))
-                    for watcher in watchers
-                ]
+                tasks = [group.create_task(watcher.follow(stage.stopwatch, on_push)) for watcher in watchers]
                 try:
                     yield watchers
                 finally:
@@ -202,14 +203,16 @@ class Director:
             self._notebook = replace(self._notebook, cursors={**cursors, **kept})
             write_notebook(self._directory, self._genesis.network_id, self._notebook)
 
-    def _update_hearer(self, stage: Stage) -> Callable[[str, Update, float | None], None]:
+    def _push_hearer(self, stage: Stage) -> OnPush:
         board = self._screens.board
         participants = {identity.id: name for name, identity in stage.identities.items()}
 
-        def hear(watcher: str, update: Update, latency_ms: float | None) -> None:
-            if board.count_push(watcher, latency_ms):
+        def hear(push: Push) -> None:
+            if push.is_of_run:
+                board.count_push(push.watcher, push.latency_ms)
+            if board.has_room(push.watcher):
                 patients = {subject: name for name, subject in stage.patients.items()}
-                board.show(watcher, describe_update(update, patients, participants, latency_ms))
+                board.show(push.watcher, describe_update(push.update, patients, participants, push.latency_ms))
 
         return hear
 
@@ -231,6 +234,7 @@ class Director:
                 break
             await asyncio.sleep(_POLL_S)
         await asyncio.sleep(_SETTLE_S)
+        self._screens.tell("told, and counted")
         return log, expected
 
     def _expect(self, stage: Stage, name: str, log: RunLog, rows: AccessRows) -> set[Place]:
@@ -239,8 +243,11 @@ class Director:
 
     async def _verify(self, dsn: str) -> Verified:
         """Step 6."""
-        self._screens.tell("verifying every chain, tree and signature from scratch")
-        report: DatabaseReport = await verify_database(dsn, self._genesis)
+        what = "verifying every chain, tree and signature from scratch"
+        with self._screens.waiting(what) as update:
+            report = await verify_database(
+                dsn, self._genesis, None, lambda done, total: update(f"{what}: {done:,} of {total:,} entries")
+            )
         for found in report.breaks:
             self._screens.report(f"broken: partition {found.partition}: {found.what}")
         return Verified(report.chains, report.entries, report.signatures, len(report.breaks) + len(report.unchecked))
@@ -258,17 +265,7 @@ def make_board(plan: DemoPlan) -> Board:
     network = f"{genesis.name} {encode_id(genesis.network_id)[:6]}…"
     waiting = "no patient is on the way" if plan.bundles is None else "no patient on the way yet"
     team = Pane(f"Care team · {', '.join(TEAM)}", TEAM, "waiting for the first event")
-    return Board(network, 0, (team, Pane("Emergency room", (EMERGENCY,), waiting)))
-
-
-def first_error(group: BaseExceptionGroup[BaseException]) -> CarenetError | None:
-    """The first of our errors in a group, however deep: tasks side by side wrap what they raise."""
-    for error in group.exceptions:
-        if isinstance(error, CarenetError):
-            return error
-        if isinstance(error, BaseExceptionGroup) and (found := first_error(error)) is not None:
-            return found
-    return None
+    return Board(network, 0, (team, Pane(f"Emergency room · {EMERGENCY}", (EMERGENCY,), waiting)))
 
 
 def _rounded(value: float | None) -> float | None:

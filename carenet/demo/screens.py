@@ -6,8 +6,8 @@ All text of patients and servers goes through `Text`, which takes no markup, so 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from rich import box
@@ -44,7 +44,7 @@ class Screens:
     def __init__(self, console: Console, board: Board) -> None:
         self.console = console
         self.board = board
-        self._said = ""
+        self._is_live = False
 
     @asynccontextmanager
     async def live(self) -> AsyncIterator[None]:
@@ -53,16 +53,35 @@ class Screens:
             async with _meanwhile(self._tell_progress()):
                 yield
             return
+        self._is_live = True
         # Drawn by this loop and not by a thread: the picture is of one moment, and never halfway through a change.
         with Live(console=self.console, auto_refresh=False, get_renderable=self.render, transient=False) as live:
-            async with _meanwhile(self._draw(live)):
-                yield
+            try:
+                async with _meanwhile(self._draw(live)):
+                    yield
+            finally:
+                self._is_live = False
             live.refresh()
+
+    @contextmanager
+    def waiting(self, what: str) -> Iterator[Callable[[str], None]]:
+        """A sign of life while the block runs and no picture stands; yields what changes its text in a terminal.
+
+        Args:
+            what: in words; no markup.
+        """
+        self.board.phase = what
+        if not self.console.is_terminal:
+            self._print_line(what)
+            yield lambda _: None
+            return
+        with self.console.status(Text(what, style="cyan"), spinner="dots") as status:
+            yield lambda text: status.update(Text(text, style="cyan"))
 
     def tell(self, phase: str) -> None:
         """Say what happens now."""
         self.board.phase = phase
-        self._print_plain(phase)
+        self._print_line(phase)
 
     def tell_quietly(self, phase: str) -> None:
         """Say what happens now, where that may change too often for lines."""
@@ -71,7 +90,7 @@ class Screens:
     def report(self, news: str) -> None:
         """Say what is worth a line."""
         self.board.news.append(news)
-        self._print_plain(f"  {news}")
+        self._print_line(f"  {news}")
 
     def render(self) -> RenderableType:
         """The picture."""
@@ -94,7 +113,7 @@ class Screens:
             await asyncio.sleep(_PLAIN_S)
             board = self.board
             if board.total:
-                self._print_plain(f"{board.done:,} of {board.total:,} events{self._show_pace()}")
+                self._print_line(f"{board.done:,} of {board.total:,} events{self._show_pace()}")
 
     def _draw_head(self) -> RenderableType:
         left = Text.assemble(("carenet", "bold cyan"), ("  ", ""), (self.board.phase, "bold"))
@@ -115,7 +134,7 @@ class Screens:
         board = self.board
         p50, p99 = board.latencies()
         figures = Text.assemble(
-            ("published ", "dim"), f"{board.published}", ("  in timelines ", "dim"), f"{board.accepted}",
+            ("published ", "dim"), f"{board.published:,}", ("  in timelines ", "dim"), f"{board.accepted:,}",
             ("  refused ", "dim"), f"{sum(board.refused.values())}",
             ("  publish → opened ", "dim"), f"p50 {show_ms(p50)}  p99 {show_ms(p99)}",
         )  # fmt: skip
@@ -137,9 +156,10 @@ class Screens:
         left_s = (board.total - board.done) / rate
         return f"  {rate:,.0f}/s" + (f"  {left_s:.0f} s to go" if board.done < board.total else "")
 
-    def _print_plain(self, line: str) -> None:
-        if not self.console.is_terminal:
-            self.console.print(Text(f"{self.board.elapsed_s:5.1f} s  {line}"), soft_wrap=True)
+    def _print_line(self, line: str) -> None:
+        if not self._is_live:
+            at = Text(f"{self.board.elapsed_s:5.1f} s  ", style="dim")
+            self.console.print(at.append(line, style="default"), soft_wrap=True)
 
 
 @asynccontextmanager

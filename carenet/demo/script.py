@@ -7,6 +7,7 @@ the first of them has been taken over, it ends. And now and then somebody tries 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Iterator
 
 from carenet.bus.publishing import Producer
@@ -15,7 +16,8 @@ from carenet.demo.stage import Stage
 from carenet.fhir.identity import derive_cti
 from carenet.fhir.story import Act, Scene
 
-FLOW_S = 20.0  # how long the events of a story flow at pace 1
+FLOW_S = 16.0  # how long the events of a story flow at pace 1
+_CATCH_UP_S = 1.0  # what is late by more than this stays late, or it would come as a flood
 _WORSE = "deterioration"
 _ARRIVAL = "arrival"
 _TITLES = {
@@ -86,6 +88,7 @@ class Script:
             TransportError: a server was away for longer than the SDK's patience.
         """
         tricks = spread_tricks(len(self._scenes))
+        due = time.monotonic()
         async with asyncio.TaskGroup() as group:
             for number, scene in enumerate(self._scenes):
                 self._stage.screens.tell(f"{scene.patient}: {_TITLES.get(scene.kind, scene.kind)}")
@@ -94,7 +97,9 @@ class Script:
                         f"{scene.patient} is on the way: the emergency room may read, history too"
                     )
                 for act in scene.acts:
-                    await asyncio.sleep(act.delay_s * self._scale)
+                    # By the clock, so that what takes long in between does not stretch the story.
+                    due = max(due + act.delay_s * self._scale, time.monotonic() - _CATCH_UP_S)
+                    await asyncio.sleep(max(due - time.monotonic(), 0))
                     group.create_task(self._perform(act))
                 for trick in tricks.get(number, ()):
                     await self._try(trick)

@@ -93,6 +93,7 @@ class Stage:
                     house = self.identities[admitter].id if role.is_member else None
                     applicant = self.identities[role.name]
                     await care.admit(applicant, role.roles, organisation=house, may_give=role.may_give)
+                    self.screens.board.count_accepted()
         await self._await_relays()
         return [role.name for role in missing]
 
@@ -148,6 +149,7 @@ class Stage:
             is_new = subject is None or await self._find_subject(subject) is None
             if subject is None or is_new:
                 subject = decode_id(await self.care[HOSPITAL].register_patient())
+                self.screens.board.count_accepted()
                 self.nicknames.remember(name, subject)
             self.patients[name] = subject
             await self._give_access(subject, is_expected=is_expected)
@@ -157,12 +159,13 @@ class Stage:
         """Give the emergency room access to a patient, history included; False if it has it already."""
         if self.identities[EMERGENCY].id in await self._readers(self.patients[patient]):
             return False
-        await self.care[HOSPITAL].grant(self.patients[patient], self.identities[EMERGENCY].id, ("read",))
+        await self._grant(self.patients[patient], EMERGENCY, "read")
         return True
 
     async def end_emergency_access(self, patient: str) -> None:
         """Withdraw the emergency room's access to a patient: the next epochs begin with the same entry."""
         await self.care[HOSPITAL].withdraw(self.patients[patient], self.identities[EMERGENCY].id)
+        self.screens.board.count_accepted()
 
     async def publish(self, author: str, patient: str, body: dict[str, Any] | bytes, cti: bytes) -> Outcome:
         """Publish one event and count what becomes of it; a refusal is a surprise here.
@@ -189,9 +192,13 @@ class Stage:
         readers = await self._readers(subject)
         for name in TEAM:
             if self.identities[name].id not in readers:
-                await self.care[HOSPITAL].grant(subject, self.identities[name].id, ("read", "write"))
+                await self._grant(subject, name, "read", "write")
         if is_expected and self.identities[EMERGENCY].id not in readers:
-            await self.care[HOSPITAL].grant(subject, self.identities[EMERGENCY].id, ("read",))
+            await self._grant(subject, EMERGENCY, "read")
+
+    async def _grant(self, subject: bytes, grantee: str, *actions: str) -> None:
+        await self.care[HOSPITAL].grant(subject, self.identities[grantee].id, actions)
+        self.screens.board.count_accepted()
 
     async def _readers(self, subject: bytes) -> set[bytes]:
         """Grantees of grants that nothing has ended."""

@@ -50,7 +50,7 @@ def _draw_flow(summary: Summary) -> RenderableType:
 
 
 def _draw_watchers(summary: Summary) -> RenderableType:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("watcher")
     for heading in ("pushed", "expected", "lost", "doubled", "overheard", "unopened"):
         table.add_column(heading, justify="right")
@@ -62,7 +62,7 @@ def _draw_watchers(summary: Summary) -> RenderableType:
 
 
 def _draw_refusals(summary: Summary, attempts: Sequence[Attempt]) -> RenderableType:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("refused", style="yellow", no_wrap=True)
     table.add_column("times", justify="right")
     table.add_column("what was tried")

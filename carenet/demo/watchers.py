@@ -8,12 +8,29 @@ from dataclasses import dataclass, field
 
 from carenet.client.care import Care
 from carenet.client.cursor import Cursor
-from carenet.client.updates import Update, Withdrawn
+from carenet.client.updates import Update
 from carenet.client.watch import Watch
 from carenet.demo.tally import Tally
 
-OnUpdate = Callable[[str, Update, float | None], None]
-OnWithdrawn = Callable[[str, str], None]
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """Something that a watcher was pushed.
+
+    Attributes:
+        watcher: its name.
+        update: opened, if it holds the key.
+        is_of_run: whether the entry was folded in this run.
+        latency_ms: from the publish call to here, of a live event that was published here.
+    """
+
+    watcher: str
+    update: Update
+    is_of_run: bool
+    latency_ms: float | None
+
+
+OnPush = Callable[[Push], None]
 
 
 class Stopwatch:
@@ -60,26 +77,22 @@ class Watcher:
         """
         return cls(name, Tally(began), care.watch(cursor=None if cursor is None else Cursor.decode(cursor)))
 
-    async def follow(self, stopwatch: Stopwatch, on_update: OnUpdate, on_withdrawn: OnWithdrawn) -> None:
+    async def follow(self, stopwatch: Stopwatch, on_push: OnPush) -> None:
         """Take what is pushed until cancelled or closed.
 
         Raises:
             CorruptionError: the gateway showed what was not signed or not folded.
             RefusedError: this participant may not watch any more.
         """
-        async for event in self.watch.events():
-            if isinstance(event, Withdrawn):
-                on_withdrawn(self.name, event.patient)
-            elif isinstance(event, Update):
-                latency_ms = self._take(event, stopwatch)
-                on_update(self.name, event, latency_ms)
+        async for update in self.watch:
+            on_push(self._take(update, stopwatch))
 
-    def _take(self, update: Update, stopwatch: Stopwatch) -> float | None:
+    def _take(self, update: Update, stopwatch: Stopwatch) -> Push:
         is_opened = update.statement.is_control or update.content is not None
-        is_ours = self.tally.note((update.partition, update.index), is_opened=is_opened)
-        if update.is_backlog or not is_ours:
-            return None
-        latency_ms = stopwatch.read_ms(update.entry.subject, update.statement.header.cti)
+        is_of_run = self.tally.note((update.partition, update.index), is_opened=is_opened)
+        latency_ms = None
+        if is_of_run and not update.is_backlog:
+            latency_ms = stopwatch.read_ms(update.entry.subject, update.statement.header.cti)
         if latency_ms is not None:
             self.latencies_ms.append(latency_ms)
-        return latency_ms
+        return Push(self.name, update, is_of_run, latency_ms)
