@@ -58,7 +58,7 @@ class AcceptedKey:
 
 @dataclass(frozen=True, slots=True)
 class ReactionKey:
-    """A reaction that must happen once: type, trigger, and what else the type states (subject, compartment, issuer, part)."""
+    """A reaction that must happen once: type, trigger, and what else the type states (subject, compartment, issuer, …)."""
 
     type: str
     trigger: bytes

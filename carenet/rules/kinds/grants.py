@@ -1,8 +1,8 @@
 """Grants and epochs: grant.give, grant.withdraw, epoch.begin, key.share.
 
 1. Wraps come whole: `to`, `brings` and `body` together, or none of them.
-2. Whoever is wrapped a key must be a reader of each compartment that is brought, after the statement; one whose grant
-   has no history gets no epoch that began before it (`not_a_reader`).
+2. Whoever is wrapped a key must be a reader of each compartment that is brought, after the statement, and not be
+   suspended; one whose grant has no history gets no epoch that began before it (`not_a_reader`).
 3. Each compartment that is brought is brought up to its current epoch (`stale_epoch`), so a rotation that raced this
    statement is noticed; an epoch that the subject never had is `unknown_epoch`.
 4. A grant to read with history wraps to the grantee alone; one from now on carries the next epochs of its
@@ -144,6 +144,9 @@ def _check_recipients(case: Case, payload: _Wrapping, after: tuple[GrantRow, ...
 
 def _may_hold(case: Case, recipient: bytes, payload: _Wrapping, after: tuple[GrantRow, ...]) -> bool:
     assert case.subject is not None
+    row = case.view.participant(recipient)
+    if row is None or is_suspended(row, case.view):
+        return False  # custodians too: a rotation after a suspension must not hand out the new key
     if recipient in case.subject.custodians:
         return True
     held = [g for g in active(after, case.now_ms) if g.grantee == recipient and READ in g.actions]

@@ -35,10 +35,11 @@ class PatientRulebook:
         return event_type in _CONTROL or event_type.startswith("care.")
 
     def needs(self, statement: Statement, view: View) -> Iterable[Key]:
-        """Custodians, grantee, the author of what is corrected, and whether a reaction was done."""
+        """Custodians, grantee, who is wrapped to, the author of what is corrected, and whether a reaction was done."""
         payload = payload_if_valid(statement)
         named = list(payload.custodians) if isinstance(payload, Open) else []
         named += [payload.grantee] if isinstance(payload, Give) else []
+        named += (payload.to or ()) if isinstance(payload, Give | Withdraw | EpochBegin | KeyShare) else ()
         key = SubjectKey(statement.header.subject)
         subject = view.subject(key.subject) if key in view else None
         named += subject.custodians if subject else ()

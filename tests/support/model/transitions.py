@@ -173,7 +173,7 @@ def _next(case: Case, compartments: set[str]) -> Iterator[str]:
 
 
 def _recipients(case: Case, after: list[Grant]) -> Iterator[str]:
-    """Each recipient reads every epoch that is brought: custodians all, others from where their grant begins."""
+    """Each recipient reads all that is brought: custodians do, others from their grant on, the suspended nothing."""
     begun = case.said.get("epochs", {})
     brought = [(name, len(case.lines)) for name in begun]
     for name, known in case.timeline.epochs(case.header.subject).items():
@@ -191,6 +191,8 @@ def _recipients(case: Case, after: list[Grant]) -> Iterator[str]:
             fits = [grant for grant in reads if name in grant.compartments and (grant.history or grant.begins <= seq)]
             if not fits and recipient not in opening["custodians"]:
                 yield "not_a_reader"
+        if recipient not in case.people or case.timeline.is_suspended(recipient):
+            yield "not_a_reader"
 
 
 def _correction(case: Case) -> Iterator[str]:

@@ -287,6 +287,28 @@ def test_the_next_epoch_is_wrapped_to_readers_only(ward: Ward) -> None:
     ward.accept(world.begin(world.hospital, ward.patient, epochs, to=[world.clinician.id], brings=brings))
 
 
+def test_whoever_is_suspended_gets_no_key_although_its_grant_stands(ward: Ward) -> None:
+    world = ward.world
+    epochs = next_epochs(ward, "clinical")
+    ward.accept(world.suspend(world.hospital, world.clinician))
+    ward.accept(world.suspend(world.authority, ward.clinic))
+    for suspended in (world.clinician, ward.clinic):  # a reader, and a custodian
+        to = [world.hospital.id, suspended.id]
+        begun = world.begin(world.hospital, ward.patient, epochs, to=to, brings=epoch_ids(epochs.values()))
+        ward.refuse(begun, Reason.NOT_A_READER)
+        ward.refuse(world.share(world.hospital, ward.patient, to, ward.epochs()), Reason.NOT_A_READER)
+    to = [world.hospital.id]
+    ward.accept(world.begin(world.hospital, ward.patient, epochs, to=to, brings=epoch_ids(epochs.values())))
+
+
+def test_a_member_of_a_suspended_organisation_gets_no_key(ward: Ward) -> None:
+    world = ward.world
+    ward.accept(world.suspend(world.authority, world.hospital))
+    share = world.share(ward.clinic, ward.patient, [ward.clinic.id, world.clinician.id], ward.epochs())
+    ward.refuse(share, Reason.NOT_A_READER)
+    ward.accept(world.share(ward.clinic, ward.patient, [ward.clinic.id], ward.epochs()))
+
+
 def test_a_holder_of_a_grant_to_write_gets_no_key(ward: Ward) -> None:
     world = ward.world
     ward.accept(world.give(world.hospital, ward.patient, world.nurse, actions=["write", "manage"]))
