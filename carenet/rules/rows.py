@@ -58,7 +58,7 @@ class AcceptedKey:
 
 @dataclass(frozen=True, slots=True)
 class ReactionKey:
-    """A reaction that must happen once: type, trigger, and what else the type states (subject, compartment, issuer, …)."""
+    """A reaction that must happen once: type, trigger, subject, and what else the type states (compartment, issuer)."""
 
     type: str
     trigger: bytes
