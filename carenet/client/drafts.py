@@ -15,11 +15,12 @@ import orjson
 from carenet.client.spool import Letter
 from carenet.client.subjects import Epoch
 from carenet.encoding.ids import sha256
-from carenet.errors import ResourceError, SealError
+from carenet.errors import ResourceError
 from carenet.fhir.compartments import compartment_of, event_type_of
 from carenet.fhir.resources import MAX_BODY_BYTES
-from carenet.sealing.bodies import open_own, seal_body, seal_to_self
+from carenet.sealing.bodies import seal_body
 from carenet.sealing.identity import Identity
+from carenet.sealing.keeping import open_own, seal_own
 from carenet.statements.header import Header
 from carenet.statements.shape import Shape
 from carenet.statements.statement import Statement, compute_tag, parse_statement, sign_statement
@@ -121,7 +122,7 @@ def build_care(draft: Care, epoch: Epoch, identity: Identity, now_s: int) -> tup
     header = _header(draft, identity, now_s, epoch)
     body = seal_body(header.encode(), draft.plaintext, epoch.public)
     statement = sign_statement(header, sha256(body), identity.sign_key)
-    kept = seal_to_self(_SPOOLED, draft.plaintext, identity.hpke_public)
+    kept = seal_own(identity.tag_secret, _SPOOLED, draft.plaintext)
     return statement, Letter(draft.subject, draft.cti, statement.encoded, body, kept)
 
 
@@ -143,7 +144,7 @@ def restore_care(letter: Letter, identity: Identity) -> Care | None:
     header = parse_statement(letter.statement).header
     assert header.compartment is not None
     assert header.content_type is not None
-    plaintext = _open_kept(letter.plaintext, identity)
+    plaintext = open_own(identity.tag_secret, _SPOOLED, letter.plaintext)
     return Care(
         header.subject, header.type, header.compartment, plaintext, header.cti, header.replaces, header.content_type
     )
@@ -170,16 +171,6 @@ def _header(
     said = draft.plaintext if isinstance(draft, Care) else control_payload
     assert said is not None
     return replace(bare, tag=compute_tag(identity.tag_secret, bare, said))
-
-
-def _open_kept(sealed: bytes, identity: Identity) -> bytes:
-    *earlier, newest = identity.hpke_private
-    for private in reversed(earlier):
-        try:
-            return open_own(_SPOOLED, sealed, private)
-        except SealError:
-            continue
-    return open_own(_SPOOLED, sealed, newest)
 
 
 def _read_resource(resource: dict[str, Any] | bytes | str) -> tuple[bytes, str]:

@@ -1,9 +1,9 @@
 """The spool: what was made and not yet decided, and the newest epochs known; one SQLite file a participant.
 
 A statement is stored before its first send and stays until its outcome is known, so a crash anywhere ends in the same
-bytes being sent again, which is the one event. Beside care data lies its plaintext, sealed to the publisher's own key,
-in case it must be sealed anew. Several processes of one participant share the file: each owns its letters by a lock
-file that dies with it, and takes over the letters of processes that are gone.
+bytes being sent again, which is the one event. Beside care data lies its plaintext, sealed by the publisher's own
+secret, in case it must be sealed anew. Several processes of one participant share the file: each owns its letters by a
+lock file that dies with it, and takes over the letters of processes that are gone.
 
 Commits do not wait for the disk (`synchronous=NORMAL`): a killed process loses nothing, a power cut may lose the last
 letters, of which no caller had been told an outcome.
@@ -48,7 +48,7 @@ class Letter:
         cti: 16 bytes.
         statement: the bytes that are sent.
         body: what travels beside them, or None.
-        plaintext: care data's content, sealed to the publisher itself; None on control statements.
+        plaintext: care data's content, sealed by the publisher for itself; None on control statements.
     """
 
     subject: bytes

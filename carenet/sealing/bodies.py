@@ -49,25 +49,5 @@ def open_body(statement: Statement, body: bytes, epoch_private: bytes) -> bytes:
     return unpad(hpke.open_sealed(epoch_private, _info(statement.protected), body))
 
 
-def seal_to_self(what: str, plaintext: bytes, public: bytes) -> bytes:
-    """Something that its owner keeps for itself at rest, such as a plaintext that may have to be sealed again.
-
-    Args:
-        what: the purpose, which `open_own` must repeat.
-        plaintext: any.
-        public: the owner's own HPKE public key.
-    """
-    return hpke.seal(public, domain(what), pad(plaintext))
-
-
-def open_own(what: str, sealed: bytes, private: bytes) -> bytes:
-    """The reverse of `seal_to_self`.
-
-    Raises:
-        SealError: another purpose or key, or changed.
-    """
-    return unpad(hpke.open_sealed(private, domain(what), sealed))
-
-
 def _info(protected: bytes) -> bytes:
     return domain("seal") + sha256(protected)

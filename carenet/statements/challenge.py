@@ -12,7 +12,9 @@ from carenet.statements import keys
 NONCE_BYTES = 32  # on both sides, so that neither alone chooses what is signed
 
 
-def encode_challenge(network: bytes, origin: str, server_nonce: bytes, client_nonce: bytes, participant: bytes) -> bytes:
+def encode_challenge(
+    network: bytes, origin: str, server_nonce: bytes, client_nonce: bytes, participant: bytes
+) -> bytes:
     """The bytes to sign: `domain("challenge")` and deterministic CBOR of the arguments in this order.
 
     Args:

@@ -10,7 +10,7 @@ from carenet.encoding import cose
 from carenet.encoding.ed25519 import SigningKey
 from carenet.encoding.ids import sha256
 from carenet.errors import SealError
-from carenet.sealing.bodies import open_body, open_own, seal_body, seal_to_self
+from carenet.sealing.bodies import open_body, seal_body
 from carenet.sealing.epochs import EpochKeys
 from carenet.sealing.hpke import OVERHEAD_BYTES
 from carenet.sealing.padme import padded_length
@@ -74,10 +74,3 @@ def test_a_key_of_another_epoch_is_refused_before_it_is_tried():
     statement, body = _sealed(b"content")
     with pytest.raises(SealError, match="epoch"):
         open_body(statement, body, EpochKeys.generate().private)
-
-
-def test_what_was_sealed_to_oneself_opens_for_the_same_purpose_only():
-    sealed = seal_to_self("spool", b"content", EPOCH.public)
-    assert open_own("spool", sealed, EPOCH.private) == b"content"
-    with pytest.raises(SealError):
-        open_own("seal", sealed, EPOCH.private)
