@@ -1,0 +1,208 @@
+"""Kill -9 of each process in the middle of a run of 3,000 events, on a whole stack of child processes.
+
+The supervisor brings the killed one back and everybody goes on by themselves: nobody in these tests retries anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from itertools import count
+
+import pytest
+import pytest_asyncio
+
+from carenet.audit.database import verify_database
+from carenet.client.bulk import CareEvent
+from carenet.client.care import Care
+from carenet.client.outcomes import Accepted, Outcome
+from carenet.demo.counting import Baseline, RunLog, catch_up, read_access, read_run
+from carenet.demo.expected import Place, find_expected
+from carenet.encoding.ids import decode_id
+from carenet.local.supervisor import EventKind
+from carenet.store.store import Store
+from tests.support.clinic import PARTITIONS, Clinic, Follower, clinic
+from tests.support.refolding import assert_same_as_undisturbed
+from tests.support.waiting import STRETCH
+
+EVENTS = 3000
+PATIENTS = 8
+# A clinician writes in two compartments, a laboratory in one.
+KINDS = (("Observation", "Observation", "MedicationRequest"), ("Observation",))
+SETTLE_S = 30.0
+
+
+@dataclass
+class Ground:
+    """A clinic at work.
+
+    Attributes:
+        clinic: the network.
+        patients: their ids.
+        writers: a clinician, whose statements go straight to Kafka, and a laboratory, whose go through the gateway.
+        followers: the hospital and a clinician, who read everything, and an emergency room, which reads the clinical
+            entries of every other patient since it was let in.
+        published: digests that publish calls were told, of all runs.
+    """
+
+    clinic: Clinic
+    patients: list[str]
+    writers: tuple[Care, Care]
+    followers: list[Follower]
+    published: set[bytes] = field(default_factory=set)
+    numbers: Iterator[int] = field(default_factory=count)
+
+    def events(self, how_many: int, kinds: tuple[str, ...]) -> list[CareEvent]:
+        """The next events, of some kinds in turn, round the patients."""
+        numbers = [next(self.numbers) for _ in range(how_many)]
+        return [
+            CareEvent(self.patients[each % PATIENTS], _resource(kinds[place % len(kinds)], each), each.to_bytes(16))
+            for place, each in enumerate(numbers)
+        ]
+
+
+def _resource(kind: str, number: int) -> dict[str, object]:
+    return {"resourceType": kind, "id": f"e{number}", "status": "active", "note": [{"text": f"number {number}"}]}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def ground(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ground]:
+    """Patients are registered, grants given, and three watch everything that they may read."""
+    async with clinic(tmp_path_factory.mktemp("clinic")) as running:
+        hospital = await running.enter("hospital")
+        followers = [Follower(name, (await running.enter(name)).watch()) for name in ("hospital", "okafor", "er")]
+        tasks = [asyncio.create_task(each.follow()) for each in followers]
+        people = running.people
+        patients = [await hospital.register_patient(write=("lab", "clinician")) for _ in range(PATIENTS)]
+        for number, patient in enumerate(patients):
+            await hospital.grant(patient, people["okafor"].id)
+            if number % 2:
+                await hospital.grant(patient, people["er"].id, compartments=("clinical",), history=False)
+        writers = await running.enter("lee", is_direct=True), await running.enter("lab")
+        yield Ground(running, patients, writers, followers)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+@pytest.mark.parametrize("victim", ["worker", "gateway", "kafka", "postgres"])
+async def test_a_process_killed_in_the_middle_of_a_run_loses_and_doubles_nothing(ground: Ground, victim: str) -> None:
+    said = len(ground.clinic.said)
+    outcomes = await _publish_and_kill(ground, victim)
+    assert ground.clinic.heard(victim, said)[:2] == [EventKind.DIED, EventKind.WAITING]
+    _assert_accepted_once(ground, outcomes)
+    stack, genesis = ground.clinic.stack, ground.clinic.genesis
+    async with Store(stack.postgres) as store:
+        await catch_up(stack.kafka, genesis, store, SETTLE_S * STRETCH)
+        log = await _read_log(ground, store)
+        await _assert_folded_once(ground, store)
+        await _assert_pushed_once(ground, store, log)
+        await _assert_followed_up(store)
+        await assert_same_as_undisturbed(store, genesis, stack.kafka, batch=700)
+        assert await store.halts() == []
+    report = await verify_database(stack.postgres, genesis)
+    assert report.breaks == []
+    assert report.entries == len(log.entries)
+    assert ground.clinic.heard(victim, said)[-1] == EventKind.READY
+
+
+async def _publish_and_kill(ground: Ground, victim: str) -> dict[bytes, list[Outcome]]:
+    """Publish a run from both writers, kill the victim after a third of it; every outcome of each publish call."""
+    outcomes: dict[bytes, list[Outcome]] = {}
+
+    def note(event: CareEvent, outcome: Outcome) -> None:
+        assert event.cti is not None
+        outcomes.setdefault(event.cti, []).append(outcome)
+
+    async def kill() -> None:
+        while len(outcomes) < EVENTS // 3:  # noqa: ASYNC110 - publishing sends no event
+            await asyncio.sleep(0.005)
+        await ground.clinic.stack.kill(victim)
+        assert len(outcomes) < EVENTS, "the run was over before the kill"
+
+    async with asyncio.timeout(120 * STRETCH), asyncio.TaskGroup() as group:
+        group.create_task(kill())
+        for writer, kinds in zip(ground.writers, KINDS, strict=True):
+            group.create_task(writer.publish_many(ground.events(EVENTS // 2, kinds), note))
+    return outcomes
+
+
+def _assert_accepted_once(ground: Ground, outcomes: dict[bytes, list[Outcome]]) -> None:
+    assert len(outcomes) == EVENTS
+    refused = [each for ended in outcomes.values() for each in ended if not each.accepted]
+    assert refused == []
+    accepted = [each for ended in outcomes.values() for each in ended if isinstance(each, Accepted)]
+    assert len(accepted) == EVENTS, "each call ends once"
+    assert len({(each.partition, each.index) for each in accepted}) == EVENTS
+    digests = {each.digest for each in accepted}
+    assert not digests & ground.published
+    ground.published |= digests
+
+
+async def _read_log(ground: Ground, store: Store) -> RunLog:
+    """Everything since the network was founded."""
+    none = dict.fromkeys(range(PARTITIONS), 0)
+    return await read_run(store, ground.clinic.genesis, Baseline(none, none))
+
+
+async def _assert_folded_once(ground: Ground, store: Store) -> None:
+    """The log holds what publish calls were told, each once, and no other care data."""
+    rows = await store._fetch("SELECT digest, issuer FROM entries WHERE type LIKE 'care.%'")
+    assert len(rows) == len(ground.published)
+    assert {row["digest"] for row in rows} == ground.published
+    chains = await store._fetch("SELECT subject, array_agg(seq ORDER BY seq) FROM entries GROUP BY partition, subject")
+    assert all(seqs == list(range(len(seqs))) for _, seqs in chains)
+
+
+async def _assert_pushed_once(ground: Ground, store: Store, log: RunLog) -> None:
+    access = await read_access(store)
+    now_ms = time.time_ns() // 1_000_000
+    for follower in ground.followers:
+        reader = ground.clinic.people[follower.name].id
+        expected = find_expected(reader, log.entries, access.subjects, access.grants, now_ms)
+        await follower.has(expected, SETTLE_S)
+        await asyncio.sleep(0.2)  # for what might be pushed once more
+        _assert_pushed(follower, expected)
+    lengths = {row.row.subject: row.row.next_seq for row in await store.subjects("patient")}
+    for follower in ground.followers[:2]:  # who read everything
+        chains = {decode_id(patient): seqs for patient, seqs in follower.chains.items()}
+        assert chains == {subject: list(range(length)) for subject, length in lengths.items()}
+
+
+def _assert_pushed(follower: Follower, expected: set[Place]) -> None:
+    pushed = set(follower.places)
+    assert (len(pushed - expected), len(follower.places) - len(pushed), follower.unopened) == (0, 0, 0), (
+        f"{follower.name}: (not its to read, doubled, not opened)"
+    )
+    assert all(seqs == sorted(set(seqs)) for seqs in follower.chains.values()), f"{follower.name}: out of order"
+
+
+async def _assert_followed_up(store: Store) -> None:
+    """Checkpoints and the entries topic come to cover everything."""
+    async with asyncio.timeout(SETTLE_S * STRETCH):
+        for partition, head in (await store.heads()).items():
+            while True:
+                latest = await store.latest_checkpoint(partition)
+                published = (await store.heads())[partition].published_index
+                if latest is not None and (latest.size, published) == (head.size, head.size):
+                    break
+                await asyncio.sleep(0.05)
+
+
+async def test_agents_that_lost_their_servers_relay_and_count_on(ground: Ground) -> None:
+    # Runs after the kills: what the relay carries and the table counts has been through all of them.
+    authority = await ground.clinic.enter("authority")
+    lab = ground.clinic.people["lab"]
+    await authority.suspend(lab.id)
+    async with Store(ground.clinic.stack.postgres) as store, asyncio.timeout(60 * STRETCH):
+        for partition in range(PARTITIONS):
+            while not (row := await store.find_participant(lab.id, partition)) or not row.suspended:
+                await asyncio.sleep(0.1)
+        while await _counted(store) != len(ground.published):
+            await asyncio.sleep(0.2)
+
+
+async def _counted(store: Store) -> int:
+    return int((await store._fetch("SELECT coalesce(sum(events), 0) FROM activity WHERE type LIKE 'care.%'"))[0][0])
