@@ -201,7 +201,8 @@ class Authority:
                 raise CorruptionError(f"a subject has seq {entry.seq} where {timeline.next_seq} is due")
             timeline.next_seq += 1
         self.heads[partition] += 1
-        self._log_times[partition] = decode_entry(entry.entry).log_time_ms
+        if timeline is not None or partition == _NETWORK_PARTITION:  # a relay never moves time
+            self._log_times[partition] = decode_entry(entry.entry).log_time_ms
         return change
 
     def _apply_payload(self, entry: StoredEntry, payload: Shape) -> Change:

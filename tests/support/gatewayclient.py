@@ -168,6 +168,15 @@ class House:
         """The second patient."""
         return self.world.patient(0, 1)
 
+    @property
+    def next_offset(self) -> int:
+        """The offset of the next record."""
+        return self._offset
+
+    def skip_offset(self) -> None:
+        """A gap, as transactions leave them."""
+        self._offset += 1
+
     async def publish(self, *messages: Message | bytes) -> list[Accepted | Rejected]:
         """Fold messages (or any bytes under the patient's key) in one batch and commit."""
         self.world.clock_ms = max(self.world.clock_ms, time.time_ns() // 1_000_000)
@@ -178,7 +187,8 @@ class House:
             self._offset += 1
         effects = await decide(self.store, scope_of(self.world.genesis, 0), records)
         await self.store.commit(effects)
-        outcomes = {each.offset: each for each in (*effects.accepted, *effects.rejected)}
+        decided: list[Accepted | Rejected] = [*effects.accepted, *effects.rejected]
+        outcomes = {each.offset: each for each in decided}
         return [outcomes[record.offset] for record in records]
 
     async def accept(self, *messages: Message) -> list[Accepted]:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from carenet.gateway.authority import Authority
 from carenet.ledger.entry import NO_PREV, Entry
 from carenet.rules.effects import Accepted
+from carenet.rules.rows import ParticipantRow, SubjectRow
 from carenet.statements.payloads import Give, Open, Withdraw
 from carenet.statements.statement import parse_statement
-from carenet.store.stored import StoredEntry
+from carenet.store.stored import Head, StoredEntry, StoredGrant
+from tests.support.simulator import Network
 from tests.support.world import Message, Patient, World
 
 
@@ -105,3 +108,22 @@ def plainly_may_read(log: Log, reader: bytes, entry: StoredEntry, head: int, now
 def opened(log: Log, patient: Patient) -> StoredEntry:
     """The hospital opens a patient's timeline."""
     return log.append(log.world.open(log.world.hospital, patient, [log.world.hospital]))
+
+
+def view_of(network: Network) -> Authority:
+    """The gateway's view as a snapshot of the network's replicas gives it."""
+    authority = Authority(network.world.genesis.partitions)
+    for partition, replica in enumerate(network.replicas):
+        rows = list(replica.rows.values())
+        authority.load(
+            Head(partition, 0, replica.state.tree.size, replica.state.log_time_ms, 0),
+            [row for row in rows if isinstance(row, ParticipantRow)],
+            [row for row in rows if isinstance(row, SubjectRow)],
+            [
+                StoredGrant(partition, subject, grant)
+                for subject, given in replica.given.items()
+                for grant in given.values()
+                if grant.to_seq is None
+            ],
+        )
+    return authority
