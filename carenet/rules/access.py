@@ -41,14 +41,3 @@ def may_read(
         and (grant.history or grant.from_seq <= seq)
         for grant in active(grants, now_ms)
     )
-
-
-def readers(subject: SubjectRow, grants: Iterable[GrantRow], compartments: Iterable[str], now_ms: int) -> set[bytes]:
-    """Who may hold keys of any of these compartments: custodians, and grantees of an active grant to read one."""
-    wanted = set(compartments)
-    granted = {
-        grant.grantee
-        for grant in active(grants, now_ms)
-        if READ in grant.actions and not wanted.isdisjoint(grant.compartments)
-    }
-    return granted | set(subject.custodians)

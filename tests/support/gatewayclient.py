@@ -85,7 +85,7 @@ class Client:
 
     async def begin(self, kind: str, **fields: Any) -> int:
         """Put a question and do not wait."""
-        number = next(self._numbers)
+        number: int = next(self._numbers)
         await self.send({"type": kind, "id": number, **fields})
         return number
 

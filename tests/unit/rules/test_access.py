@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from carenet.encoding.ids import sha256
-from carenet.rules.access import active, may_read, readers
+from carenet.rules.access import active, may_read
 from carenet.rules.rows import GrantRow, SubjectRow
 
 CUSTODIAN, READER, OTHER = sha256(b"custodian"), sha256(b"reader"), sha256(b"other")
@@ -61,10 +61,3 @@ def test_one_of_several_grants_is_enough_but_they_do_not_add_up() -> None:
 def test_active_grants_have_neither_been_ended_nor_expired() -> None:
     grants = [GRANT, replace(GRANT, to_seq=12), replace(GRANT, until_ms=500), replace(GRANT, until_ms=None)]
     assert active(grants, 500) == [GRANT, grants[3]]
-
-
-def test_keys_are_for_custodians_and_active_readers_of_a_compartment() -> None:
-    writes = replace(GRANT, grantee=OTHER, actions=("write",))
-    assert readers(SUBJECT, [GRANT, writes], ["clinical", "identity"], 0) == {CUSTODIAN, READER}
-    assert readers(SUBJECT, [GRANT, writes], ["identity"], 0) == {CUSTODIAN}
-    assert readers(SUBJECT, [GRANT, writes], ["clinical"], 1000) == {CUSTODIAN}
