@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from carenet.client import wire
 from carenet.client.backoff import Backoff
+from carenet.client.bulk import run_windowed
 from carenet.client.carriers import Carrier
 from carenet.client.drafts import Care, Control, Draft, build_care, build_control, restore_care
 from carenet.client.outcomes import Accepted, Decision, Outcome, Refused, read_decision
@@ -26,7 +27,7 @@ from carenet.client.session import DeclinedError, Session, expect_reply
 from carenet.client.spool import Letter, Spool
 from carenet.client.subjects import Epoch, Subjects
 from carenet.client.trust import Trust
-from carenet.errors import BadInputError
+from carenet.errors import BadInputError, SealError
 from carenet.ledger.receipts import VerifiedReceipt
 from carenet.rules.reasons import Reason
 from carenet.sealing.identity import Identity
@@ -34,7 +35,9 @@ from carenet.statements.statement import Statement, parse_statement
 
 LAGGING_S = 10.0  # a key or participant counts in every partition within this, once partition 0 accepted it
 MAX_BUILDS = 5  # an epoch that changes under us is mended by the next build; a clock that is wrong by none
-_LAGGING = frozenset({Reason.UNKNOWN_SIGNER, Reason.UNKNOWN_PARTICIPANT, Reason.WRONG_KID})
+_RESUMED = 64  # letters of an earlier run under way at once
+_NO_RECORD = "no_record"  # the gateway's word for a place that was decided and held nothing: what was sent is lost
+_LAGGING = frozenset({Reason.UNKNOWN_SIGNER, Reason.UNKNOWN_PARTICIPANT, Reason.WRONG_KID, _NO_RECORD})
 _REBUILT = frozenset({Reason.STALE_EPOCH, Reason.TOO_OLD, Reason.FUTURE})
 
 
@@ -83,12 +86,25 @@ class Delivery:
         return await self._carry(draft, build)
 
     async def resume(self) -> list[Outcome]:
-        """Carry on with what an earlier run (or another process that is gone) left in the spool."""
+        """Carry on with what an earlier run (or another process that is gone) left in the spool.
+
+        Raises:
+            TransportError: undecided within the patience.
+        """
         outcomes = []
-        for letter in self._spool.adopt():
-            draft = restore_care(letter, self.identity)
-            outcomes.append(await self._carry(draft, _Build(parse_statement(letter.statement), letter)))
+
+        async def carry(letter: Letter) -> None:
+            build = _Build(parse_statement(letter.statement), letter)
+            outcomes.append(await self._carry(self._restore(letter), build))
+
+        await run_windowed(self._spool.adopt(), carry, _RESUMED)
         return outcomes
+
+    def _restore(self, letter: Letter) -> Draft | None:
+        try:
+            return restore_care(letter, self.identity)
+        except SealError:
+            return None  # kept by other keys: its bytes can be sent again, but not built anew
 
     async def _carry(self, draft: Draft | None, build: _Build) -> Outcome:
         """Steps 2 to 6. Without a draft (a spooled control statement) nothing can be built again."""
@@ -115,7 +131,7 @@ class Delivery:
 
     async def _fetch_epoch(self, draft: Care, stale: Epoch | None, shown: wire.Message | None) -> Epoch:
         if shown is not None:
-            return self._subjects.learn_shown(draft.subject, draft.compartment, shown)
+            return await self._subjects.take_shown(draft.subject, draft.compartment, shown)
         if stale is not None:
             return await self._subjects.refresh_epoch(draft.subject, draft.compartment, stale)
         return await self._subjects.fetch_epoch(draft.subject, draft.compartment)
@@ -143,9 +159,11 @@ class Delivery:
             await asyncio.sleep(backoff.next_s())
 
     async def _ask(self, statement: Statement, digest: bytes, partition: int, offset: int) -> Decision:
-        answer = expect_reply(
-            await self._session.ask("outcomes", partition=partition, offset=offset, digest=wire.to_text(digest))
-        )
+        place = {"partition": partition, "offset": offset, "digest": wire.to_text(digest)}
+        try:
+            answer = expect_reply(await self._session.ask("outcomes", **place))
+        except DeclinedError as exc:
+            return Decision(Refused(exc.reason, exc.detail))
         return read_decision(answer, statement.header.subject, digest, self.fetch_receipt)
 
     async def fetch_receipt(self, outcome: Accepted) -> VerifiedReceipt:

@@ -139,6 +139,14 @@ class Session:
         self._connected.set()
 
     async def _run(self) -> None:
+        """Keep the conversation going; whatever ends it, nobody waits for it any longer."""
+        try:
+            await self._converse()
+        finally:
+            self._failure = self._failure or TransportError("the session is over")
+            self._connected.set()
+
+    async def _converse(self) -> None:
         """Read answers; when the connection breaks, connect again; give up only on what no retry mends."""
         backoff = Backoff()
         while True:
@@ -156,7 +164,6 @@ class Session:
                 await asyncio.sleep(backoff.next_s())
             except CarenetError as exc:
                 self._failure = exc
-                self._connected.set()
                 await self._drop(exc)
                 return
 

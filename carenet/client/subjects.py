@@ -8,10 +8,12 @@ than one that this publisher knew (`EpochMemory`): a gateway that holds a rotati
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from carenet.client import wire
+from carenet.client.backoff import Backoff
 from carenet.client.session import DeclinedError, Session, expect_reply
 from carenet.client.trust import Trust
 from carenet.encoding.ids import encode_id
@@ -19,6 +21,7 @@ from carenet.errors import ProofError
 from carenet.rules.reasons import Reason
 from carenet.statements.keys import compute_epoch_id
 
+_LAG_S = 5.0  # gateways of one node are apart by less
 BEGINNERS = frozenset({"subject.open", "grant.give", "grant.withdraw", "epoch.begin"})
 
 
@@ -72,6 +75,10 @@ class EpochMemory(Protocol):
         """Note a newer one."""
 
 
+class OlderEpochError(ProofError):
+    """A gateway shows an epoch that is older than a known one: it lags behind, or holds a rotation back."""
+
+
 class Subjects:
     """Current epochs of subjects, kept until a newer one is shown.
 
@@ -111,40 +118,60 @@ class Subjects:
         return known
 
     async def describe(self, subject: bytes) -> Subject:
-        """What the gateway says of a subject now; its epochs are taken in.
+        """What a gateway says of a subject now; its epochs are taken in.
+
+        A gateway may lag behind another one that showed a newer epoch, so an older one is asked about again for a
+        while before it counts as held back.
 
         Raises:
             As `fetch_epoch`.
         """
-        answer = expect_reply(await self._session.ask("describe", subject=encode_id(subject)))
-        described = check_subject(answer, subject, self._trust)
-        for epoch in described.epochs.values():
-            self.learn(subject, epoch)
-        return described
+        backoff = Backoff()
+        deadline = time.monotonic() + _LAG_S
+        while True:
+            answer = expect_reply(await self._session.ask("describe", subject=encode_id(subject)))
+            described = check_subject(answer, subject, self._trust)
+            try:
+                for epoch in described.epochs.values():
+                    self.learn(subject, epoch)
+            except OlderEpochError:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(backoff.next_s())
+            else:
+                return described
 
     def learn(self, subject: bytes, epoch: Epoch) -> None:
         """Take in a proven epoch.
 
         Raises:
-            ProofError: it is older than one that is known, or another one in the same place.
+            OlderEpochError: it is older than one that is known.
+            ProofError: it is another one in the place of a known one.
         """
         newest = self._memory.newest_epoch(subject, epoch.compartment)
         if newest is not None:
             seq, known = newest
-            if epoch.seq < seq or (epoch.seq == seq and epoch.id != known):
-                raise ProofError(f"the gateway shows an epoch of {epoch.compartment} that is older than a known one")
+            if epoch.seq < seq:
+                raise OlderEpochError(
+                    f"the gateway shows an epoch of {epoch.compartment} that is older than a known one"
+                )
+            if epoch.seq == seq and epoch.id != known:
+                raise ProofError(f"the gateway shows two epochs of {epoch.compartment} in one place")
         if newest is None or newest[0] < epoch.seq:
             self._memory.remember_epoch(subject, epoch.compartment, epoch.seq, epoch.id)
         self._epochs[subject, epoch.compartment] = epoch
 
-    def learn_shown(self, subject: bytes, compartment: str, fields: wire.Message) -> Epoch:
-        """Take in the epoch that a `stale_epoch` refusal carries.
+    async def take_shown(self, subject: bytes, compartment: str, fields: wire.Message) -> Epoch:
+        """Take in the epoch that a `stale_epoch` refusal carries; if a newer one is known by now, that one.
 
         Raises:
-            ProofError, StatementError, EncodingError: it does not hold.
+            As `fetch_epoch`.
         """
         epoch = check_epoch(fields, subject, compartment, self._trust)
-        self.learn(subject, epoch)
+        try:
+            self.learn(subject, epoch)
+        except OlderEpochError:
+            return await self.refresh_epoch(subject, compartment, epoch)
         return epoch
 
 

@@ -93,10 +93,46 @@ def test_a_compartment_never_goes_back_an_epoch(tmp_path):  # noqa: ANN001
         subjects.learn(PATIENT.id, second)
         with pytest.raises(ProofError, match="older"):
             subjects.learn(PATIENT.id, first)
-        with pytest.raises(ProofError, match="older"):
+        with pytest.raises(ProofError, match="two epochs"):
             subjects.learn(PATIENT.id, Epoch("clinical", bytes([3]) * 16, b"", 5))
     with Spool(tmp_path / "spool.sqlite") as spool:  # nor after a restart
         subjects = Subjects(None, TRUST, spool)  # type: ignore[arg-type] # nothing is asked
         with pytest.raises(ProofError, match="older"):
             subjects.learn(PATIENT.id, first)
         subjects.learn(PATIENT.id, Epoch("identity", bytes([1]) * 16, b"", 0))
+
+
+class Gateway:
+    """Describes the patient once by an old epoch, then by the present one, as a gateway that catches up does."""
+
+    def __init__(self) -> None:
+        log, public = ProvenLog(WORLD), PATIENT.epoch("clinical", 1)
+        old = log.shown(opened()) | {"epoch": to_text(compute_epoch_id(PUBLIC)), "public": to_text(PUBLIC)}
+        begun = WORLD.begin(
+            WORLD.hospital, PATIENT, {"clinical": public}, to=[WORLD.hospital.id], brings=epoch_ids([public])
+        )
+        new = log.shown(begun.statement) | {"epoch": to_text(compute_epoch_id(public)), "public": to_text(public)}
+        self.old, self.new = old, new
+        self.answers = [old, new]
+
+    async def ask(self, kind: str, **_fields: object) -> dict[str, Any]:
+        assert kind == "describe"
+        return answer(epochs={"clinical": self.answers.pop(0)})
+
+
+async def test_a_gateway_that_lags_behind_another_one_is_asked_again(tmp_path):  # noqa: ANN001
+    with Spool(tmp_path / "spool.sqlite") as spool:
+        gateway: Any = Gateway()
+        new = check_epoch(gateway.new, PATIENT.id, "clinical", TRUST)
+        spool.remember_epoch(PATIENT.id, "clinical", new.seq, new.id)  # another process saw it first
+        subjects = Subjects(gateway, TRUST, spool)
+        assert await subjects.fetch_epoch(PATIENT.id, "clinical") == new
+
+
+async def test_a_refusal_that_shows_an_older_epoch_than_is_known_by_now_changes_nothing():
+    with Spool(None) as spool:
+        gateway: Any = Gateway()
+        subjects = Subjects(gateway, TRUST, spool)
+        new = check_epoch(gateway.new, PATIENT.id, "clinical", TRUST)
+        subjects.learn(PATIENT.id, new)
+        assert await subjects.take_shown(PATIENT.id, "clinical", gateway.old) == new
