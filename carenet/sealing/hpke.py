@@ -32,6 +32,7 @@ def generate_private_key() -> bytes:
     return MLKEM768PrivateKey.generate().private_bytes_raw() + X25519PrivateKey.generate().private_bytes_raw()
 
 
+@lru_cache(maxsize=_KEPT_KEYS)  # asked at every opening: whether the key is that of the epoch which the statement names
 def compute_public_key(private: bytes) -> bytes:
     """The public half, 1,216 bytes.
 
