@@ -100,6 +100,11 @@ class Gateway:
         """Where clients reach it."""
         return self._services.origin if self._services else "nowhere"
 
+    @property
+    def is_healthy(self) -> bool:
+        """Whether it hears of what is committed."""
+        return self._services is not None and self._services.feed.is_connected
+
     async def wait(self) -> None:
         """Serve until cancelled.
 

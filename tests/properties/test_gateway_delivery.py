@@ -294,7 +294,7 @@ def play(bench: Bench, moves: list[tuple[Any, ...]]) -> None:
     bench.settle()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.booleans(), _moves(st.none()))
 def test_every_entry_that_may_be_read_comes_exactly_once(subscribes_all: bool, moves: list[tuple[Any, ...]]) -> None:
     bench = Bench(subscribes_all=subscribes_all)
@@ -306,7 +306,7 @@ def test_every_entry_that_may_be_read_comes_exactly_once(subscribes_all: bool, m
             assert {seq: delivered[seq] for seq in expected} == dict.fromkeys(expected, 1)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.booleans(), _moves(st.sampled_from([None, 5, 25])))
 def test_with_grants_that_run_out_nothing_is_lost(subscribes_all: bool, moves: list[tuple[Any, ...]]) -> None:
     bench = Bench(subscribes_all=subscribes_all)
