@@ -75,9 +75,8 @@ class Keys:
             return  # no longer a reader: what it holds it keeps, more it does not get
         for fields in wire.read_maps(answer, "wraps"):
             statement = parse_statement(wire.read_bytes(fields, "statement"))
-            if statement.header.subject == subject:
-                brings = statement.control.get("brings")
-                self._take(subject, wire.read_bytes(fields, "wrap"), brings if isinstance(brings, list) else [])
+            brings = statement.control.get("brings")
+            self._take(subject, wire.read_bytes(fields, "wrap"), brings if isinstance(brings, list) else [])
 
     def _take(self, subject: bytes, wrapped: bytes, brings: list[bytes]) -> None:
         if all(epoch in self.keyring for epoch in brings):
