@@ -69,6 +69,7 @@ def test_an_entrys_time_is_the_records_but_never_earlier_than_the_last(ward: War
     ward.world.clock_ms = start + 1000  # another leader's clock
     accepted = ward.accept(care(ward))
     assert (accepted.entry.log_time_ms, accepted.log_append_time_ms) == (start + 5000, start + 1000)
+    assert ward.accept(care(ward)).entry.log_time_ms == start + 5000
 
 
 def test_a_refused_record_does_not_move_time(ward: Ward) -> None:
