@@ -34,6 +34,7 @@ def test_a_death_and_the_return_from_it_are_said_in_lines(is_terminal: bool) -> 
     view.hear(Event("worker", EventKind.DIED, "ended with exit code [-9]"))
     view.hear(Event("worker", EventKind.WAITING, "restart in 0.2 s"))
     view.hear(Event("worker", EventKind.READY, pid=8))
+    view.hear(Event("worker", EventKind.STARTING))  # and what follows an ordinary start is no return
     said = [line[9:] for line in file.getvalue().splitlines()]
     assert said == ["worker died: ended with exit code [-9]", "worker is back: process 8"]
 
