@@ -34,6 +34,7 @@ class Outcomes:
     def __init__(self, store: Store, next_offsets: dict[int, int]) -> None:
         self._store = store
         self._next_offsets = next_offsets
+        self._reported = dict(next_offsets)  # refusals before it were told to followers
         self._waiting: dict[int, dict[int, list[asyncio.Future[StoredEntry | None]]]] = {
             partition: {} for partition in next_offsets
         }
@@ -55,17 +56,15 @@ class Outcomes:
 
     async def on_decided(self, partition: int, next_offset: int) -> None:
         """A partition was decided up to `next_offset`; its entries were reported before."""
-        before = self._next_offsets[partition]
-        if next_offset <= before:
-            return
-        self._next_offsets[partition] = next_offset
+        self._next_offsets[partition] = max(next_offset, self._next_offsets[partition])
         waiting = self._waiting[partition]
         for offset in [each for each in waiting if each < next_offset]:
             for future in waiting.pop(offset):
                 if not future.done():
                     future.set_result(None)
-        if self._followers:
-            await self._report_refusals(partition, before, next_offset)
+        if self._followers and self._reported[partition] < next_offset:
+            await self._report_refusals(partition, self._reported[partition], next_offset)
+        self._reported[partition] = max(next_offset, self._reported[partition])
 
     async def _report_refusals(self, partition: int, from_offset: int, to_offset: int) -> None:
         while from_offset < to_offset:
