@@ -217,12 +217,12 @@ class Watch:
 
     def next_page(self) -> PageWanted | list[Message] | None:
         """What to read next, or what to say first (a subject is level), or None when there is nothing to do now."""
+        if self._is_opening:
+            return None  # what is owed meanwhile may change with the cursor: nothing is walked before `finish`
         for subject, at in self.passes.items():
             timeline = self._authority.timeline(subject)
             assert timeline is not None, "a pass is of a subject that is known"
             if at.next == timeline.next_seq:
-                if self._is_opening:
-                    continue
                 del self.passes[subject]
                 return [self._caught_up([subject])]
             if at.next < timeline.next_seq:

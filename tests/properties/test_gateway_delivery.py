@@ -77,6 +77,7 @@ class Bench:
         self.pusher = Pusher(self.authority, Metrics(), lambda: self.world.clock_ms)
         self.interest = Interest(None if subscribes_all else frozenset(each.id for each in self.patients))
         self.line: Line | None = None
+        self.is_subscribed = False
         self.cursor: dict[str, Any] | None = None
         self.page: tuple[PageWanted, list[StoredEntry]] | None = None
         self.since: tuple[Cursor | None, Since] | None = None
@@ -153,6 +154,7 @@ class Bench:
         if asked is not None and any(index > self.authority.heads[each] for each, index in asked.at.items()):
             return
         self.line = Line(self.reader.id, self.reader.key.public, Watch(self.reader.id, self.authority))
+        self.is_subscribed = False
         self.pusher.join(self.line)
         self.line.watch.begin(self.interest)
         self.since = asked, self.ask_since(asked)
@@ -188,6 +190,19 @@ class Bench:
             self.pusher.leave(self.line)
         self.line = self.page = self.since = None
 
+    def resume_at_work(self) -> None:
+        """The connection breaks and is made again; entries come before the gateway has found out what was missed."""
+        self.hang_up()
+        self.care(self.patients[0], "clinical")
+        self.apply(1)
+        self.connect()
+        self.care(self.patients[0], "clinical")
+        self.apply(9)
+        self.read_page()
+        self.take_page()
+        self.read(99)
+        self.finish()
+
     def read(self, count: int) -> None:
         """The client takes in some of what it was told, and moves its cursor."""
         if self.line is None:
@@ -199,12 +214,14 @@ class Bench:
     def take_in(self, message: dict[str, Any]) -> None:
         kind = message["type"]
         if kind == "subscribed":
+            self.is_subscribed = True
             self.cursor = {"at": dict(message["at"]), "behind": dict(message["behind"])}
             self.cursor["passes"] = dict(message["passes"])
             for subject in message["withdrawn"]:
                 self.delivered.pop(subject, None)
             return
-        assert self.cursor is not None, "nothing is pushed before subscribed"
+        assert self.cursor is not None
+        assert self.is_subscribed, "nothing is pushed before subscribed"
         at, behind = self.cursor["at"], self.cursor["behind"]
         if kind == "entry":
             entry = self.log.entries[PARTITION][message["index"]]
@@ -274,6 +291,7 @@ def _moves(lasting: st.SearchStrategy[int | None]) -> st.SearchStrategy[list[tup
     gateway = [("apply", 1), ("apply", 2), ("apply", 9), ("read_page",), ("take_page",), ("finish",), ("tick", 10)]
     gateway += [("crowd",)]
     client = [("connect",), ("hang_up",), ("read", 1), ("read", 3), ("read", 99), ("settle",)]
+    client += [("resume_at_work",)]
     return st.lists(
         st.one_of(care, care, give, st.just(("withdraw", 0)), st.sampled_from(gateway), st.sampled_from(client)),
         min_size=10,

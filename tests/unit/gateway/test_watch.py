@@ -131,6 +131,20 @@ def test_what_comes_while_a_subscription_is_set_up_is_owed(ward: Ward) -> None:
     assert said["at"][str(PARTITION)] == entry.index + 1
 
 
+def test_nothing_is_walked_before_the_client_was_told_where_it_stands(ward: Ward) -> None:
+    # Else what is owed meanwhile is sent, and sent once more by the walk that the cursor asks for.
+    missed = care(ward)
+    authority = view_of(ward.net)
+    watch = Watch(ward.world.clinician.id, authority)
+    watch.begin(Interest(None))
+    entry = care(ward)
+    authority.apply(entry)
+    assert not watch.takes_live(entry, NOBODY, 0)
+    assert watch.next_page() is None
+    watch.finish(Cursor({PARTITION: missed.index}), Since({ward.patient.id: missed.seq}), 0)
+    assert watch.next_page() == PageWanted(ward.patient.id, PARTITION, Pass(missed.seq, entry.seq + 1), 2)
+
+
 def test_a_page_of_a_subject_whose_access_ended_and_came_back_meanwhile_is_dropped(ward: Ward) -> None:
     watch, _ = watching(ward, ward.world.clinician.id)
     wanted = watch.next_page()
