@@ -98,10 +98,8 @@ def test_the_fold_decides_as_the_model_does_in_a_long_history(seed: int) -> None
     assert_agreement(long_history(seed), [seed, 7 * seed, 31 * seed])
 
 
-@settings(max_examples=100 * TIMES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(histories)
-def test_the_folds_rows_are_what_the_models_timeline_tells(history: list[Step]) -> None:
-    author = write(history)
+def assert_rows(author: Author) -> None:
+    """Participants, epochs and grants are what the model's timeline tells."""
     for replica, partition in zip(replicas_of(author, []), author.model.partitions, strict=True):
         timeline = partition.timeline
         for person in timeline.people().values():
@@ -125,15 +123,11 @@ def test_the_folds_rows_are_what_the_models_timeline_tells(history: list[Step]) 
             ]
 
 
-@settings(max_examples=100 * TIMES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(histories, st.integers(-120_000, 7_200_000))
-def test_whoever_may_read_an_entry_by_the_model_may_by_the_rule_and_nobody_else(
-    history: list[Step], clock_ms: int
-) -> None:
-    author = write(history)
+def assert_readers(author: Author, clock_ms: int) -> None:
+    """Whoever may read an entry by the model may by the rule, and nobody else."""
     readers = [each.id for each in (*author.actors, *author.newcomers, author.world.stranger)]
     for replica, partition in zip(replicas_of(author, []), author.model.partitions, strict=True):
-        now_ms = max(partition.time, author.world.clock_ms + clock_ms)
+        now_ms = max(partition.time, clock_ms)
         for patient in author.patients:
             subject = replica.subject(patient.id)
             if subject is None:
@@ -142,10 +136,24 @@ def test_whoever_may_read_an_entry_by_the_model_may_by_the_rule_and_nobody_else(
             for line in partition.timeline.of(patient.id):
                 entry = (line.seq, line.statement.header.compartment)
                 may = {reader for reader in readers if may_read(reader, subject, grants, entry, now_ms)}
-                told = {
-                    reader for reader in readers if partition.timeline.may_read(reader, patient.id, line.seq, now_ms)
-                }
+                told = {each for each in readers if partition.timeline.may_read(each, patient.id, line.seq, now_ms)}
                 assert may == told
+
+
+@settings(max_examples=100 * TIMES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(histories, st.integers(-120_000, 7_200_000))
+def test_rows_and_readers_are_what_the_models_timeline_tells(history: list[Step], later_ms: int) -> None:
+    author = write(history)
+    assert_rows(author)
+    assert_readers(author, author.world.clock_ms + later_ms)
+
+
+@pytest.mark.parametrize("seed", range(LONG // 4))
+def test_rows_and_readers_are_what_the_models_timeline_tells_in_a_long_history(seed: int) -> None:
+    author = long_history(seed)
+    assert_rows(author)
+    for later_ms in (0, 30_000, 3_000_000):
+        assert_readers(author, author.world.clock_ms + later_ms)
 
 
 @settings(max_examples=100 * TIMES, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -259,7 +259,7 @@ class Author:
 
     def suspend(self, a: int, b: int, c: int) -> Message:
         """Suspend somebody, rarely one on whom much depends."""
-        who = self._pick(self.actors[2:] + self.newcomers, a) if c < 6 else self._pick(self.actors, b)
+        who = self._pick(self.actors[2:] + self.newcomers, a) if c < 6 else self._pick(self.actors, a)
         by = self._current(self.actors[7] if b % 2 else self.actors[0])
         return self.world.suspend(self._signer(by), who, **self._changes({}, by, self.world.network))
 

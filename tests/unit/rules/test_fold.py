@@ -434,6 +434,20 @@ def test_a_grant_given_and_withdrawn_in_one_batch_is_written_with_its_end() -> N
     assert (grant.from_seq, grant.to_seq) == (effects.accepted[0].entry.seq, effects.accepted[1].entry.seq)
 
 
+def test_a_grant_that_was_given_again_in_the_batch_keeps_the_end_of_the_first() -> None:
+    ward = Ward()
+    world = ward.world
+    start = len(ward.net.logs[PARTITION])
+    for _ in range(2):
+        for message in (
+            world.give(world.hospital, ward.patient, world.pharmacy, actions=["write"]),
+            world.withdraw(world.hospital, ward.patient, world.pharmacy),
+        ):
+            ward.net.append(PARTITION, message.key, message.value)
+    ward.replica.fold(ward.net.logs[PARTITION][start:])
+    assert [(grant.from_seq, grant.to_seq) for grant in ward.grants_of(world.pharmacy)] == [(2, 3), (4, 5)]
+
+
 def test_a_network_can_be_copied_and_go_its_own_way() -> None:
     ward = Ward()
     twin: Network = ward.net.copy()
