@@ -12,8 +12,6 @@ modules of its role only. Traps that the settings below avoid:
 
 from __future__ import annotations
 
-import logging
-import sys
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -24,6 +22,7 @@ from faust.app.base import BootStrategy
 
 from carenet.bus.topics import TopicSpec, provision
 from carenet.errors import SetupError, TransportError
+from carenet.logs import set_up_logging
 from carenet.settings import Settings
 from streams.site import Site, site_of
 
@@ -99,21 +98,8 @@ def build_app(settings: Settings) -> CarenetApp:
 @cache
 def _environment_app() -> CarenetApp:
     settings = Settings()
-    _set_up_logging(settings.log_level)
+    set_up_logging(settings.log_level)
     return build_app(settings)
-
-
-def _set_up_logging(level: str) -> None:
-    """JSON lines to stderr; Faust sets up the standard library's logging by its own options."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
 
 
 def __getattr__(name: str) -> Any:

@@ -19,6 +19,7 @@ import uvloop
 
 from carenet.errors import CarenetError, SetupError, TransportError
 from carenet.gateway.server import Gateway, GatewayConfig
+from carenet.logs import set_up_logging
 from carenet.settings import Settings
 
 _START_S = 30.0  # a database may be recovering, or not be seeded yet
@@ -72,23 +73,10 @@ async def _start(config: GatewayConfig, stack: contextlib.AsyncExitStack) -> Gat
             await asyncio.sleep(_RETRY_S)
 
 
-def set_up_logging(level: str) -> None:
-    """JSON lines to stderr, from this level on; libraries from warnings on."""
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-
-
 def main() -> int:
     """Run; the exit code."""
     settings = Settings()
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")  # the libraries
     set_up_logging(settings.log_level)
     try:
         uvloop.run(serve(read_config(settings)))

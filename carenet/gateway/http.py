@@ -5,6 +5,7 @@ They show nothing of patients. Not done here: tiles and receipts over HTTP.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from http import HTTPStatus
 
@@ -17,6 +18,7 @@ from carenet.errors import RefusedError, TransportError
 from carenet.gateway.describe import Describer
 from carenet.gateway.feed import Feed
 from carenet.gateway.metrics import CONTENT_TYPE, Metrics
+from carenet.store.store import Store
 
 _CHECKPOINT = re.compile(r"/checkpoint/(0|[1-9][0-9]{0,3})\Z")
 _TEXT = "text/plain; charset=utf-8"
@@ -27,13 +29,15 @@ class Pages:
 
     Args:
         feed: for health.
+        store: for the partitions that the node no longer serves.
         describer: for checkpoints.
         metrics: to show.
         max_sessions: beyond it, connections are turned away.
     """
 
-    def __init__(self, feed: Feed, describer: Describer, metrics: Metrics, max_sessions: int) -> None:
+    def __init__(self, feed: Feed, store: Store, describer: Describer, *, metrics: Metrics, max_sessions: int) -> None:
         self._feed = feed
+        self._store = store
         self._describer = describer
         self._metrics = metrics
         self._max_sessions = max_sessions
@@ -46,7 +50,7 @@ class Pages:
         """The answer to a plain request, or None to go on with the WebSocket handshake."""
         path = request.path.partition("?")[0]
         if path == "/health":
-            return self._health()
+            return await self._health()
         if path == "/metrics":
             return _respond(HTTPStatus.OK, CONTENT_TYPE, self._metrics.render())
         if matched := _CHECKPOINT.match(path):
@@ -57,8 +61,11 @@ class Pages:
             return _respond(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, b"too many sessions\n")
         return None
 
-    def _health(self) -> Response:
+    async def _health(self) -> Response:
+        """503 while PostgreSQL is away. A partition that the node no longer serves is named, and the rest goes on."""
         health = self._feed.health()
+        with contextlib.suppress(TransportError):  # which the feed will say by itself
+            health["halted"] = {str(halt.partition): halt.reason for halt in await self._store.halts()}
         status = HTTPStatus.OK if health["status"] == "ok" else HTTPStatus.SERVICE_UNAVAILABLE
         return _respond(status, "application/json", orjson.dumps(health) + b"\n")
 

@@ -127,7 +127,7 @@ class Gateway:
         feed = Feed(feed_store, authority, pusher, outcomes, config.limits.poll_s)
         describer = Describer(store, authority, config.limits.proof_s)
         requests = Requests(describer, outcomes, publishing, genesis.partitions)
-        pages = Pages(feed, describer, self.metrics, config.limits.sessions)
+        pages = Pages(feed, store, describer, metrics=self.metrics, max_sessions=config.limits.sessions)
         stack.push_async_callback(self._stop_following)
         server = await self._bind(pages)
         stack.push_async_callback(self._close_sessions, server)

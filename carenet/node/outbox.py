@@ -4,8 +4,7 @@ Read from PostgreSQL by `published_index`, so nothing is announced that a crash 
 order. The mark is written once a second, so a crash repeats up to a second's entries: readers drop those whose
 (partition, index) they have had.
 
-Record: key = the subject's id as text; value = deterministic CBOR `[1, partition, index, entry, statement]`; the same
-partition number as the events'.
+Record: key = the subject's id as text, value = a `FeedRecord`; the same partition number as the events'.
 """
 
 from __future__ import annotations
@@ -16,13 +15,11 @@ import time
 import structlog
 
 from carenet.bus.publishing import Producer, Record
-from carenet.encoding import cbor
 from carenet.encoding.ids import encode_id
 from carenet.errors import TransportError
 from carenet.node.backoff import Backoff
+from carenet.node.feed import FeedRecord
 from carenet.store.store import Store
-
-FORMAT = 1
 
 _PAGE = 500  # entries that are read and sent at a time
 _MARK_EVERY_S = 1.0
@@ -76,7 +73,7 @@ class EntriesOutbox:
             records = [
                 Record(
                     encode_id(each.subject).encode(),
-                    cbor.encode([FORMAT, self._partition, each.index, each.entry, each.statement]),
+                    FeedRecord(self._partition, each.index, each.entry, each.statement).encode(),
                 )
                 for each in page
             ]

@@ -27,7 +27,8 @@ STEPS: tuple[tuple[str, ...], ...] = (
 PURE = ("errors", "encoding", "ledger", "statements", "rules")
 SERVERS = ("rules", "bus", "store", "node", "gateway")  # none of them may be able to open anything
 _STEP_OF = {room: step for step, rooms in enumerate(STEPS) for room in rooms}
-_SETTINGS_FROM = _STEP_OF["bus"]
+_BESIDE = ("settings", "logs")  # not rooms: every room from `bus` on may import them
+_BESIDE_FROM = _STEP_OF["bus"]
 
 IMPURE_MODULES = frozenset({"asyncio", "socket", "time", "random", "secrets", "os"})
 IO_LIBRARIES = frozenset({"aiokafka", "asyncpg", "websockets", "faust", "aiohttp", "httpx", "requests"})
@@ -87,14 +88,14 @@ def room_of(module: str) -> str | None:
         return "streams"
     if parts[0] != "carenet":
         return None
-    if len(parts) > 1 and (parts[1] in _STEP_OF or parts[1] == "settings"):
+    if len(parts) > 1 and (parts[1] in _STEP_OF or parts[1] in _BESIDE):
         return parts[1]
     return "root"
 
 
 def unknown_rooms(root: Path) -> list[str]:
     """Folders and files right under carenet/ that the design does not name."""
-    known = {*_STEP_OF, "settings", "__init__", "__main__"} - {"streams", "root"}
+    known = {*_STEP_OF, *_BESIDE, "__init__", "__main__"} - {"streams", "root"}
     entries = [path for path in (root / "carenet").iterdir() if path.suffix == ".py" or any(path.glob("*.py"))]
     return sorted(path.name for path in entries if path.stem not in known)
 
@@ -106,9 +107,9 @@ def wrong_arrows(imports: list[Import]) -> list[str]:
         source, target = room_of(found.importer), room_of(found.target)
         if source is None or target is None or source == target:
             continue
-        if target == "settings":
-            allowed = _STEP_OF[source] >= _SETTINGS_FROM
-        elif source == "settings":
+        if target in _BESIDE:
+            allowed = _STEP_OF[source] >= _BESIDE_FROM
+        elif source in _BESIDE:
             allowed = target == "errors"
         else:
             allowed = _STEP_OF[target] < _STEP_OF[source]

@@ -32,7 +32,13 @@ async def test_health_says_how_far_the_log_is_applied(house: House, gateway: Gat
     await asyncio.sleep(0.1)
     status, headers, body = await get(gateway.url, "/health")
     assert (status, headers["Content-Type"]) == (200, "application/json")
-    assert json.loads(body) == {"status": "ok", "applied": {"0": accepted.index + 1}}
+    assert json.loads(body) == {"status": "ok", "applied": {"0": accepted.index + 1}, "halted": {}}
+
+
+async def test_health_names_a_partition_that_the_node_no_longer_serves(house: House, gateway: Gateway) -> None:
+    await house.store.save_halt(0, "the topic ends before what was folded")
+    status, _, body = await get(gateway.url, "/health")
+    assert (status, json.loads(body)["halted"]) == (200, {"0": "the topic ends before what was folded"})
 
 
 async def test_metrics_count_sessions_pushes_and_requests(house: House, enter: Enter, gateway: Gateway) -> None:
