@@ -26,7 +26,7 @@ from carenet.statements.genesis import Genesis
 from carenet.store.store import Store
 from tests.support.clinic import PARTITIONS, Clinic, Follower, clinic
 from tests.support.refolding import assert_same_as_undisturbed
-from tests.support.waiting import STRETCH
+from tests.support.waiting import STRETCH, until_answered
 
 EVENTS = 3000
 PATIENTS = 8
@@ -189,14 +189,15 @@ def _assert_pushed(follower: Follower, expected: set[Place]) -> None:
 
 async def _assert_followed_up(store: Store) -> None:
     """Checkpoints and the entries topic come to cover everything."""
-    async with asyncio.timeout(SETTLE_S * STRETCH):
+
+    async def cover_all() -> bool:
+        covered = True
         for partition, head in (await store.heads()).items():
-            while True:
-                latest = await store.latest_checkpoint(partition)
-                published = (await store.heads())[partition].published_index
-                if latest is not None and (latest.size, published) == (head.size, head.size):
-                    break
-                await asyncio.sleep(0.05)
+            latest = await store.latest_checkpoint(partition)
+            covered &= latest is not None and (latest.size, head.published_index) == (head.size, head.size)
+        return covered
+
+    await until_answered(cover_all, SETTLE_S)
 
 
 async def test_agents_that_lost_their_servers_relay_and_count_on(ground: Ground) -> None:
@@ -204,13 +205,15 @@ async def test_agents_that_lost_their_servers_relay_and_count_on(ground: Ground)
     authority = await ground.clinic.enter("authority")
     lab = ground.clinic.people["lab"]
     await authority.suspend(lab.id)
-    async with Store(ground.clinic.stack.postgres) as store, asyncio.timeout(60 * STRETCH):
-        for partition in range(PARTITIONS):
-            while not (row := await store.find_participant(lab.id, partition)) or not row.suspended:
-                await asyncio.sleep(0.1)
-        while await _counted(store) != len(ground.published):
-            await asyncio.sleep(0.2)
+    async with Store(ground.clinic.stack.postgres) as store:
 
+        async def is_known_everywhere() -> bool:
+            rows = [await store.find_participant(lab.id, partition) for partition in range(PARTITIONS)]
+            return all(row is not None and row.suspended for row in rows)
 
-async def _counted(store: Store) -> int:
-    return int((await store._fetch("SELECT coalesce(sum(events), 0) FROM activity WHERE type LIKE 'care.%'"))[0][0])
+        async def is_counted() -> bool:
+            ((counted,),) = await store._fetch("SELECT sum(events) FROM activity WHERE type LIKE 'care.%'")
+            return bool(counted == len(ground.published))
+
+        await until_answered(is_known_everywhere, SETTLE_S)
+        await until_answered(is_counted, SETTLE_S)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -65,7 +66,7 @@ async def read_topic(bootstrap: str, topic: str, partitions: int) -> dict[int, l
 async def fresh_database(dsn: str, name: str) -> AsyncIterator[str]:
     """DSN of another database of the same server, dropped afterwards."""
     await _execute(dsn, f"CREATE DATABASE {name}")
-    yield dsn.rpartition("/")[0] + f"/{name}"
+    yield urlsplit(dsn)._replace(path=f"/{name}").geturl()
     await _execute(dsn, f"DROP DATABASE {name} WITH (FORCE)")
 
 

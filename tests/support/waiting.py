@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 # Slow machines set this to 2, 3, …: every wait may then take that many times as long.
@@ -24,6 +24,17 @@ async def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
     async with asyncio.timeout(timeout_s * STRETCH):
         while not condition():  # noqa: ASYNC110 - other processes send no event
             await asyncio.sleep(0.02)
+
+
+async def until_answered(ask: Callable[[], Awaitable[bool]], timeout_s: float = 10.0) -> None:
+    """Return when a question, put every 50 ms to a database or a broker, is answered with yes.
+
+    Raises:
+        TimeoutError: it was not in time; stretched likewise.
+    """
+    async with asyncio.timeout(timeout_s * STRETCH):
+        while not await ask():  # noqa: ASYNC110 - other processes send no event
+            await asyncio.sleep(0.05)
 
 
 def is_alive(pid: int) -> bool:
