@@ -6,6 +6,8 @@ The supervisor brings the killed one back and everybody goes on by themselves: n
 from __future__ import annotations
 
 import asyncio
+import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -18,9 +20,10 @@ from carenet.audit.database import verify_database
 from carenet.client.bulk import CareEvent
 from carenet.client.care import Care
 from carenet.client.outcomes import Accepted, Outcome
+from carenet.client.spool import Spool, spool_path
 from carenet.demo.counting import Baseline, RunLog, catch_up, read_access, read_run
 from carenet.demo.expected import Place, find_expected
-from carenet.encoding.ids import decode_id
+from carenet.encoding.ids import decode_id, encode_id
 from carenet.local.supervisor import EventKind
 from carenet.statements.genesis import Genesis
 from carenet.store.store import Store
@@ -32,6 +35,7 @@ EVENTS = 3000
 PATIENTS = 8
 # A clinician writes in two compartments, a laboratory in one.
 KINDS = (("Observation", "Observation", "MedicationRequest"), ("Observation",))
+PUBLISHER_EVENTS = 600
 SETTLE_S = 30.0
 
 
@@ -198,6 +202,66 @@ async def _assert_followed_up(store: Store) -> None:
         return covered
 
     await until_answered(cover_all, SETTLE_S)
+
+
+_PUBLISHER = """
+import asyncio, sys
+import carenet
+from carenet.client.bulk import CareEvent
+gateway, kafka, key, patient, first, count = sys.argv[1:]
+def tell(event, outcome):
+    print(event.cti.hex(), outcome.digest.hex() if outcome.accepted else outcome.reason, flush=True)
+async def main():
+    async with carenet.connect(gateway, key, kafka) as care:
+        print("resumed", len(care.resumed), flush=True)
+        numbers = range(int(first), int(first) + int(count))
+        await care.publish_many((CareEvent(patient, {"resourceType": "Observation", "id": f"p{number}"},
+            number.to_bytes(16)) for number in numbers), tell)
+asyncio.run(main())
+"""
+
+
+async def test_a_publisher_killed_in_the_middle_resumes_and_says_nothing_twice(ground: Ground) -> None:
+    # Each start publishes the whole list again, as an adapter does that does not know how far it came; and lee, whose
+    # spool it shares, is at work in this process meanwhile.
+    told: dict[str, set[str]] = {}
+    first = PUBLISHER_EVENTS * 1000
+    resumed = [await _run_publisher(ground, first, told, kill_after=PUBLISHER_EVENTS // 3) for _ in range(2)]
+    resumed.append(await _run_publisher(ground, first, told, kill_after=None))
+    assert len(told) == PUBLISHER_EVENTS
+    assert {len(digests) for digests in told.values()} == {1}, "each event has one outcome, however often it is asked"
+    assert resumed[0] == 0
+    assert min(resumed[1:]) > 0, "there was something to resume"
+    ground.published |= {bytes.fromhex(digest) for digests in told.values() for digest in digests}
+    async with Store(ground.clinic.stack.postgres) as store:
+        await _assert_folded_once(ground, store)
+    lee = ground.clinic.people["lee"]
+    with Spool(spool_path(ground.clinic.directory / "spool", "lee", encode_id(lee.id))) as spool:
+        assert spool.count() == 0
+
+
+async def _run_publisher(ground: Ground, first: int, told: dict[str, set[str]], kill_after: int | None) -> int:
+    """Run a publisher to its end, or kill it after so many outcomes; how many letters it had resumed."""
+    stack, key = ground.clinic.stack, ground.clinic.people["lee"].path
+    arguments = (stack.gateway, stack.kafka, str(key), ground.patients[0], str(first), str(PUBLISHER_EVENTS))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _PUBLISHER, *arguments, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    resumed = 0
+    async with asyncio.timeout(60 * STRETCH):
+        for number in count():
+            line = (await process.stdout.readline()).decode().split()
+            if not line or number == kill_after:
+                break
+            if number:
+                told.setdefault(line[0], set()).add(line[1])
+            else:
+                resumed = int(line[1])
+        if kill_after is not None:
+            process.kill()
+        assert await process.wait() == (0 if kill_after is None else -signal.SIGKILL)
+    return resumed
 
 
 async def test_agents_that_lost_their_servers_relay_and_count_on(ground: Ground) -> None:
