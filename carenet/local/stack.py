@@ -32,7 +32,6 @@ from carenet.statements.genesis import Genesis
 from carenet.store.store import Store
 
 _HOST = "127.0.0.1"
-_PATIENCE_S = 15.0  # a worker that has not moved for so long while the topic grew is restarted
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +46,7 @@ class StackPlan:
         workers: how many fold workers share the partitions.
         gateway_port: 0 takes the last one if free, else any free one.
         environment: variables for our processes beside the ones that this room sets.
+        patience_s: a worker that has not moved for so long while the topic grew is restarted.
     """
 
     directory: Path
@@ -56,6 +56,7 @@ class StackPlan:
     workers: int = 1
     gateway_port: int = 0
     environment: dict[str, str] = field(default_factory=dict)
+    patience_s: float = 15.0
 
 
 class Stack:
@@ -176,7 +177,7 @@ class Stack:
         return Command((sys.executable, *arguments), self.directory / f"{name}.log", env=environment, grace_s=5.0)
 
     def _standstill(self) -> Standstill:
-        return Standstill(self._read_position, _PATIENCE_S)
+        return Standstill(self._read_position, self.plan.patience_s)
 
     async def _read_position(self) -> tuple[int, int]:
         ends = await fetch_end_offsets(self.kafka, self.plan.genesis.topic)
