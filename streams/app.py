@@ -12,6 +12,7 @@ modules of its role only. Traps that the settings below avoid:
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -33,6 +34,7 @@ ROLES: dict[str, tuple[str, ...]] = {
 _SESSION_S = 6.0
 _HEARTBEAT_S = 1.0
 _REBALANCE_S = 6.0
+_BEHIND_THE_FOLD = 10  # niceness: on a busy machine a count may wait, a push may not
 _RETRY_S = 1.0
 
 _log = structlog.get_logger(__name__)
@@ -99,6 +101,8 @@ def build_app(settings: Settings) -> CarenetApp:
 def _environment_app() -> CarenetApp:
     settings = Settings()
     set_up_logging(settings.log_level)
+    if settings.roles != ("timeline",):
+        os.nice(_BEHIND_THE_FOLD)
     return build_app(settings)
 
 

@@ -34,6 +34,7 @@ from carenet.rules.rows import (
     PartitionState,
     Row,
     SubjectRow,
+    settled,
 )
 from carenet.rules.view import View
 from carenet.statements.genesis import Genesis
@@ -155,7 +156,7 @@ class Replay:
     def judge_rows(self, stored: Mapping[Key, Row | None]) -> None:
         """Compare stored decision rows with the derived ones."""
         for key, row in stored.items():
-            if _settled(self.rows.get(key)) != row:
+            if settled(self.rows.get(key)) != row:
                 self._break(None, f"the stored {type(key).__name__} row is not what the statements lead to")
                 return
 
@@ -224,7 +225,7 @@ class Replay:
         loaded: dict[Key, Row | None] = {}
         view = View(loaded)
         while missing := needs(records, view, self.scope):
-            loaded.update((key, _settled(self.rows.get(key))) for key in missing)
+            loaded.update((key, settled(self.rows.get(key))) for key in missing)
         return fold(records, view, self.state, self.scope, self.state.tree.size + len(records))
 
     def _count(self, accepted: Accepted, stored: StoredEntry) -> None:
@@ -248,11 +249,3 @@ class Replay:
 
     def _break(self, index: int | None, what: str) -> None:
         self.report.breaks.append(Break(self.scope.partition, index, what))
-
-
-def _settled(row: Row | None) -> Row | None:
-    """A row as the store would load it: ended grants left out."""
-    if isinstance(row, GrantsRow):
-        grants = tuple(grant for grant in row.grants if grant.to_seq is None)
-        return GrantsRow(grants) if grants else None
-    return row

@@ -130,10 +130,11 @@ class Lane:
         with self._metrics.measure("commit"):
             await self._store.commit(effects)
         self.state = effects.state
+        self._pipeline.note_commit(effects)
         self._metrics.count(effects)
         if effects.accepted:
             self._signer.note_commit(effects.state, effects.is_urgent)
-            self._outbox.note_commit()
+            self._outbox.note_commit(effects.is_urgent)
         _log.debug(
             "committed",
             partition=self.partition,

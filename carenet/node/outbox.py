@@ -23,6 +23,7 @@ from carenet.store.store import Store
 
 _PAGE = 500  # entries that are read and sent at a time
 _MARK_EVERY_S = 1.0
+_GATHER_S = 0.05  # after a commit: one read and one send for what trickles in meanwhile
 
 _log = structlog.get_logger(__name__)
 
@@ -40,6 +41,7 @@ class EntriesOutbox:
     def __init__(self, store: Store, producer: Producer, topic: str, partition: int) -> None:
         self._store, self._producer, self._topic, self._partition = store, producer, topic, partition
         self._woken = asyncio.Event()
+        self._hurried = asyncio.Event()
         self._published: int | None = None  # unknown until the store was asked
         self._marked = 0
         self._marked_at_s = 0.0
@@ -47,9 +49,11 @@ class EntriesOutbox:
     def __repr__(self) -> str:
         return f"<EntriesOutbox {self._partition}: {self._published} published, {self._marked} marked>"
 
-    def note_commit(self) -> None:
-        """Say that there are new entries."""
+    def note_commit(self, is_urgent: bool) -> None:
+        """Say that there are new entries; urgent ones, which a relay waits for, are sent at once."""
         self._woken.set()
+        if is_urgent:
+            self._hurried.set()
 
     async def run(self) -> None:
         """Publish until cancelled; PostgreSQL and Kafka may go away meanwhile."""
@@ -68,6 +72,7 @@ class EntriesOutbox:
         if self._published is None:
             self._published = self._marked = (await self._store.heads())[self._partition].published_index
         self._woken.clear()  # before reading: what is committed from here on wakes us again
+        self._hurried.clear()
         page = await self._store.read_outbox(self._partition, self._published, _PAGE)
         if page:
             records = [
@@ -89,6 +94,8 @@ class EntriesOutbox:
         try:
             async with asyncio.timeout(_MARK_EVERY_S if is_due else None):
                 await self._woken.wait()
+            async with asyncio.timeout(_GATHER_S):
+                await self._hurried.wait()
         except TimeoutError:
             pass
 

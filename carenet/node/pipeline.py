@@ -18,11 +18,23 @@ from typing import Any, Protocol, TypeVar
 from carenet.rules.effects import Effects
 from carenet.rules.fold import fold, needs
 from carenet.rules.prepare import Prepared, RawRecord, Scope, prepare
-from carenet.rules.rows import Key, ParticipantRow, PartitionState, Row
+from carenet.rules.rows import (
+    EpochsKey,
+    GrantsKey,
+    Key,
+    ParticipantKey,
+    ParticipantRow,
+    PartitionState,
+    Row,
+    SubjectKey,
+    settled,
+)
 from carenet.rules.view import View
 
 _INLINE = 16  # records; fewer cost less than handing them to a thread and back
 _MAX_KNOWN = 100_000  # keys that are remembered, about 10 MB
+_MAX_KEPT = 20_000  # rows that are remembered, about 20 MB
+_KEPT = (ParticipantKey, SubjectKey, EpochsKey, GrantsKey)  # asked for again and again, unlike ids and digests
 
 _Result = TypeVar("_Result")
 
@@ -61,6 +73,8 @@ class Pipeline:
         self._scope = scope
         self._executor = executor
         self._known: dict[bytes, bytes] = {}  # participant id → a signing key of its
+        self._kept: dict[Key, Row | None] = {}  # as committed; see `note_commit`
+        self._read: Mapping[Key, Row | None] = {}  # by the decision that is being committed
 
     async def prepare(self, records: Sequence[RawRecord]) -> PreparedBatch:
         """Parse the records, hash their bodies and verify what can be verified."""
@@ -77,12 +91,28 @@ class Pipeline:
         loaded: dict[Key, Row | None] = {}
         view = View(loaded)
         while missing := await self._compute(count, needs, batch.records, view, self._scope):
-            rows = await self._source.load_rows(self._scope.partition, missing)
-            loaded.update(rows)
-            self._learn(rows)
+            kept = {key: self._kept[key] for key in missing if key in self._kept}
+            loaded.update(kept)
+            if len(kept) < len(missing):
+                rows = await self._source.load_rows(self._scope.partition, missing - kept.keys())
+                loaded.update(rows)
+                self._learn(rows)
+        self._read = loaded
         return await self._compute(count, fold, batch.records, view, state, self._scope, batch.next_offset)
 
-    def _learn(self, rows: Mapping[Key, Row | None]) -> None:
+    def note_commit(self, effects: Effects) -> None:
+        """Say that the last decision was committed: what it read and wrote stays at hand for the next ones.
+
+        Only this partition's one writer calls it; whoever lost the partition fails its next commit and starts afresh.
+        """
+        if len(self._kept) > _MAX_KEPT:
+            self._kept.clear()
+        for rows in (self._read, effects.writes):
+            self._kept.update((key, settled(row)) for key, row in rows.items() if isinstance(key, _KEPT))
+        self._read = {}
+        self._learn(effects.writes)
+
+    def _learn(self, rows: Mapping[Key, Row | None] | Mapping[Key, Row]) -> None:
         if len(self._known) > _MAX_KNOWN:
             self._known.clear()
         self._known.update((row.id, row.sign) for row in rows.values() if isinstance(row, ParticipantRow))

@@ -40,7 +40,7 @@ WITH moved AS (
     WHERE partition = $1 AND next_offset = $2 RETURNING 1)
 SELECT pg_notify('{CHANNEL}', $1::int || ':' || $4::bigint || ':' || $3::bigint) FROM moved
 """  # noqa: S608 - a constant of ours
-_ENTRY_COLUMNS = (
+ENTRY_COLUMNS = (
     "partition",
     "index",
     "subject",
@@ -68,14 +68,15 @@ _REJECTION_COLUMNS = (
     "winner",
 )
 # Arrays of arrays have one length in PostgreSQL, so a subject's lists travel as array literals.
-_PUT_SUBJECTS = """
+SET_SUBJECT = """ON CONFLICT (partition, subject) DO UPDATE SET kind = EXCLUDED.kind, next_seq = EXCLUDED.next_seq,
+    head = EXCLUDED.head, custodians = EXCLUDED.custodians, write = EXCLUDED.write, emergency = EXCLUDED.emergency"""
+_PUT_SUBJECTS = f"""
 INSERT INTO subjects (partition, subject, kind, next_seq, head, custodians, write, emergency)
 SELECT $1, subject, kind, next_seq, head, custodians::bytea[], write::text[], emergency
 FROM unnest($2::bytea[], $3::text[], $4::bigint[], $5::bytea[], $6::text[], $7::text[], $8::boolean[])
     AS new(subject, kind, next_seq, head, custodians, write, emergency)
-ON CONFLICT (partition, subject) DO UPDATE SET kind = EXCLUDED.kind, next_seq = EXCLUDED.next_seq,
-    head = EXCLUDED.head, custodians = EXCLUDED.custodians, write = EXCLUDED.write, emergency = EXCLUDED.emergency
-"""
+{SET_SUBJECT}
+"""  # noqa: S608 - constants of ours
 _PUT_IDEMPOTENCY = """
 INSERT INTO idempotency (partition, subject, iss_cti, digest, tag)
 SELECT $1, * FROM unnest($2::bytea[], $3::bytea[], $4::bytea[], $5::bytea[])
@@ -120,14 +121,19 @@ async def write_effects(connection: Any, effects: Effects) -> None:
         state.tree.encode(),
     )
     if not moved:
-        raise LostPartition(f"partition {state.partition} was moved on from offset {effects.before} by another worker")
+        raise lost_partition(effects)
     partition = state.partition
-    await _copy(connection, "entries", _ENTRY_COLUMNS, [_entry_record(partition, each) for each in effects.accepted])
+    await _copy(connection, "entries", ENTRY_COLUMNS, [entry_record(partition, each) for each in effects.accepted])
     tiles = [(partition, tile.level, tile.index, tile.hashes) for tile in effects.tiles]
     await _copy(connection, "tiles", _TILE_COLUMNS, tiles)
     refused = [_rejection_record(partition, each) for each in effects.rejected]
     await _copy(connection, "rejections", _REJECTION_COLUMNS, refused)
     await write_rows(connection, partition, effects.writes)
+
+
+def lost_partition(effects: Effects) -> LostPartition:
+    """What a failed compare-and-set means."""
+    return LostPartition(f"partition {effects.state.partition} was moved on from offset {effects.before} by another")
 
 
 async def write_rows(connection: Any, partition: int, rows: Mapping[Key, Row]) -> None:
@@ -140,10 +146,10 @@ async def write_rows(connection: Any, partition: int, rows: Mapping[Key, Row]) -
     """
     subjects = [row for row in rows.values() if isinstance(row, SubjectRow)]
     if subjects:
-        await connection.execute(_PUT_SUBJECTS, partition, *_subject_columns(subjects))
+        await connection.execute(_PUT_SUBJECTS, partition, *subject_columns(subjects))
     used = [(key, row) for key, row in rows.items() if isinstance(row, IdempotencyRow)]
     if used:
-        await connection.execute(_PUT_IDEMPOTENCY, partition, *_idempotency_columns(used))
+        await connection.execute(_PUT_IDEMPOTENCY, partition, *idempotency_columns(used))
     for statement, records in _rare_records(partition, rows).items():
         await connection.executemany(statement, records)
 
@@ -153,7 +159,8 @@ async def _copy(connection: Any, table: str, columns: tuple[str, ...], records: 
         await connection.copy_records_to_table(table, records=records, columns=columns)
 
 
-def _entry_record(partition: int, accepted: Accepted) -> tuple[Any, ...]:
+def entry_record(partition: int, accepted: Accepted) -> tuple[Any, ...]:
+    """An entry's row, in the order of `ENTRY_COLUMNS`."""
     entry, statement = accepted.entry, accepted.statement
     return (
         partition,
@@ -186,7 +193,8 @@ def _rejection_record(partition: int, rejected: Rejected) -> tuple[Any, ...]:
     )
 
 
-def _subject_columns(rows: list[SubjectRow]) -> tuple[list[Any], ...]:
+def subject_columns(rows: list[SubjectRow]) -> tuple[list[Any], ...]:
+    """Subjects as one array a column."""
     return (
         [row.subject for row in rows],
         [row.kind for row in rows],
@@ -202,7 +210,8 @@ def _bytes_literal(items: Iterable[bytes]) -> str:
     return "{" + ",".join(f'"\\\\x{item.hex()}"' for item in items) + "}"
 
 
-def _idempotency_columns(used: list[tuple[Key, IdempotencyRow]]) -> tuple[list[Any], ...]:
+def idempotency_columns(used: list[tuple[Key, IdempotencyRow]]) -> tuple[list[Any], ...]:
+    """Used ids as one array a column."""
     keys = [key for key, _ in used if isinstance(key, IdempotencyKey)]
     return (
         [key.in_subject for key in keys],

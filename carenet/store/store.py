@@ -25,6 +25,7 @@ from carenet.store import schema
 from carenet.store.commit import write_effects
 from carenet.store.faults import translated
 from carenet.store.queries import Queries
+from carenet.store.quick import commit_quickly, is_quick
 from carenet.store.rows import load_rows
 from carenet.store.stored import ActivityRow, StoredCheckpoint
 
@@ -162,6 +163,10 @@ class Store(Queries):
             TransportError: PostgreSQL broke off; it may have been written: `load_state` tells.
         """
         with translated(f"committing to partition {effects.state.partition}"):
+            if is_quick(effects):
+                async with self._pool.acquire(timeout=_ANSWER_TIMEOUT_S) as connection:
+                    await commit_quickly(connection, effects)
+                return
             async with self._transaction() as connection:
                 await write_effects(connection, effects)
 

@@ -97,3 +97,32 @@ async def test_rows_are_asked_for_a_batch_at_a_time(executor: Executor) -> None:
     assert source.asked == 0
     await asyncio.gather(pipeline.decide(batch, PartitionState(0, 0, 0, Tree())))
     assert source.asked <= 4
+
+
+async def test_what_was_committed_stays_at_hand_and_decides_alike(executor: Executor) -> None:
+    records = _story(20)
+    source, state = Rows(), PartitionState(0, 0, 0, Tree())
+    pipeline = Pipeline(source, SCOPE, executor)
+    asked = []
+    for record in records:
+        before = source.asked
+        effects = await pipeline.decide(await pipeline.prepare([record]), state)
+        assert effects.rejected == ()
+        source.rows.update(effects.writes)
+        pipeline.note_commit(effects)
+        state = effects.state
+        asked.append(source.asked - before)
+    undisturbed = Pipeline(Rows(), SCOPE, executor)
+    again = await undisturbed.decide(await undisturbed.prepare(records), PartitionState(0, 0, 0, Tree()))
+    assert state.tree.root() == again.state.tree.root()
+    assert asked[-1] == 1  # the used ids alone
+
+
+async def test_a_decision_that_was_not_committed_leaves_nothing_behind(executor: Executor) -> None:
+    records = _story(1)
+    source, state = Rows(), PartitionState(0, 0, 0, Tree())
+    pipeline = Pipeline(source, SCOPE, executor)
+    lost = await pipeline.decide(await pipeline.prepare(records), state)
+    again = await pipeline.decide(await pipeline.prepare(records), state)
+    assert again.accepted == lost.accepted
+    assert not pipeline._kept
