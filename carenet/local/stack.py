@@ -2,7 +2,7 @@
 
 Order: the folder's lock; the two servers (or those that exist); topics and schema; then our own processes, each told
 by its environment where the others are. `run.json` says what runs to the commands that talk to it. Leaving the block
-stops everything in reverse; if this process is killed, the kernel ends the children.
+stops everything, our processes before the servers; if this process is killed, the kernel ends the children.
 """
 
 from __future__ import annotations

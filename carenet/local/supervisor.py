@@ -1,11 +1,12 @@
-"""Keeps several services alive: starts them in order, restarts one that dies or is unwell, stops them in reverse.
+"""Keeps several services alive: starts them in order, restarts one that dies or is unwell, stops them.
 
 Use:
     async with Supervisor([Supervised(kafka), Supervised(worker, probe=...)], print) as supervisor:
         await asyncio.Event().wait()
 
 It says everything that it does through one callback, with process ids and reasons and nothing of what flows.
-Leaving the block stops the services, each with its own grace time; a cancellation meanwhile (a second Ctrl-C) ends
+Leaving the block stops the services side by side, each with its own grace time (what must outlive others has a
+supervisor of its own, entered before theirs); a cancellation meanwhile (a second Ctrl-C) ends
 what is left with SIGKILL. If this process is killed, the kernel ends the services (see `launch`).
 What is not done here: catching signals (the command line does), writing run.json (whoever hears the events does).
 """
@@ -159,7 +160,7 @@ class Supervisor:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop watching, then stop all, the last one first."""
+        """Stop watching, then stop all."""
         try:
             for watcher in self._watchers:
                 watcher.cancel()
@@ -221,20 +222,21 @@ class Supervisor:
                 return EventKind.UNWELL, trouble
 
     async def _stop_all(self) -> None:
-        """Stop each in reverse order; after a cancellation, end the rest at once, then pass it on."""
-        cancelled: asyncio.CancelledError | None = None
-        for child in reversed(self._children):
-            if child.service.pid is None:
-                continue
-            self._say(child, EventKind.STOPPING)
-            try:
-                await (child.service.kill() if cancelled else child.service.stop())
-            except asyncio.CancelledError as exc:
-                cancelled = exc
-                await child.service.kill()
+        """Stop all side by side; a cancellation meanwhile ends what is left at once, and is passed on."""
+        async with asyncio.TaskGroup() as group:
+            for child in self._children:
+                if child.service.pid is not None:
+                    self._say(child, EventKind.STOPPING)
+                    group.create_task(self._stop(child))
+
+    async def _stop(self, child: _Child) -> None:
+        try:
+            await child.service.stop()
+        except asyncio.CancelledError:
+            await child.service.kill()
+            raise
+        finally:
             self._say(child, EventKind.STOPPED)
-        if cancelled is not None:
-            raise cancelled
 
     def _say(self, child: _Child, kind: EventKind, detail: str = "") -> None:
         child.state = kind
