@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from carenet.bus.topics import Topics, stem_of, topics_of
+from carenet.bus.topics import Topics, app_id_of, topics_of
 from carenet.errors import SetupError
 from carenet.settings import Settings
 from carenet.statements.genesis import Genesis, parse_genesis
@@ -50,6 +50,6 @@ def site_of(settings: Settings) -> Site:
     except OSError as exc:
         raise SetupError(f"cannot read {path}: {exc.strerror}; `carenet network init` founds a network") from exc
     role = settings.roles[0]
-    app_id = f"{stem_of(genesis)}-{settings.node}-{role}"
+    app_id = app_id_of(genesis, settings.node, role)
     topics = topics_of(genesis, settings.node)
     return Site(settings, genesis, settings.kafka, str(settings.postgres), topics, role, app_id)

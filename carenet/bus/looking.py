@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import OffsetOutOfRangeError
 
 from carenet.bus.faults import limit_repeated_logs, translated
@@ -31,6 +32,24 @@ async def fetch_end_offsets(bootstrap: str, topic: str, timeout_s: float = _TIME
     async with _look(bootstrap, topic, timeout_s) as (consumer, partitions):
         ends = await consumer.end_offsets(partitions)
         return {each.partition: ends[each] for each in partitions}
+
+
+async def fetch_committed(bootstrap: str, group: str, topic: str, timeout_s: float = _TIMEOUT_S) -> dict[int, int]:
+    """How far a consumer group says that it is, by partition; those of which it has said nothing are left out.
+
+    Raises:
+        TransportError: Kafka does not answer.
+    """
+    limit_repeated_logs()
+    with translated(f"asking {bootstrap} about the group {group}"):
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(timeout_s * 1000))
+        try:
+            async with asyncio.timeout(timeout_s):
+                await admin.start()
+                committed = await admin.list_consumer_group_offsets(group)
+        finally:
+            await admin.close()
+    return {at.partition: each.offset for at, each in committed.items() if at.topic == topic and each.offset >= 0}
 
 
 async def fetch_records(

@@ -109,6 +109,11 @@ def stem_of(genesis: Genesis) -> str:
     return genesis.topic.removesuffix(".events")
 
 
+def app_id_of(genesis: Genesis, node_name: str, role: str) -> str:
+    """The Faust app id, and so the consumer group, of one role of a node's stream processors."""
+    return f"{stem_of(genesis)}-{node_name}-{role}"
+
+
 def fold_group_of(genesis: Genesis, node_name: str) -> str:
     """The consumer group in which a node's fold workers share the partitions."""
     return f"{stem_of(genesis)}-{node_name}-fold"

@@ -16,8 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from carenet.bus.looking import fetch_end_offsets
-from carenet.bus.topics import provision, topics_of
+from carenet.bus.looking import fetch_committed, fetch_end_offsets
+from carenet.bus.topics import app_id_of, provision, topics_of
 from carenet.local.dirlock import lock_directory
 from carenet.local.kafka import EmbeddedKafka
 from carenet.local.packages import Progress
@@ -46,7 +46,7 @@ class StackPlan:
         workers: how many fold workers share the partitions.
         gateway_port: 0 takes the last one if free, else any free one.
         environment: variables for our processes beside the ones that this room sets.
-        patience_s: a worker that has not moved for so long while the topic grew is restarted.
+        patience_s: a worker that has not moved for so long while the topic grew is restarted; agents after twice that.
     """
 
     directory: Path
@@ -139,7 +139,7 @@ class Stack:
         self.gateway = f"ws://{_HOST}:{port}"
         names = ["worker" if number == 0 else f"worker-{number + 1}" for number in range(self.plan.workers)]
         children = [Supervised(self._faust(name, "timeline"), self._standstill) for name in names]
-        children.append(Supervised(self._faust("agents", "agents")))
+        children.append(Supervised(self._faust("agents", "agents"), self._agents_standstill))
         gateway = self._command("gateway", ("-m", "carenet.gateway"), {"CARENET_GATEWAY_PORT": str(port)})
         health = http_ok(_HOST, port, "/health")
 
@@ -178,6 +178,16 @@ class Stack:
 
     def _standstill(self) -> Standstill:
         return Standstill(self._read_position, self.plan.patience_s)
+
+    def _agents_standstill(self) -> Standstill:
+        # Twice as patient: an agent says how far it is every few seconds only, and reads its tables first.
+        return Standstill(self._read_agents_position, 2 * self.plan.patience_s)
+
+    async def _read_agents_position(self) -> tuple[int, int]:
+        topic = topics_of(self.plan.genesis, self._node).entries.name
+        ends = await fetch_end_offsets(self.kafka, topic)
+        committed = await fetch_committed(self.kafka, app_id_of(self.plan.genesis, self._node, "agents"), topic)
+        return sum(committed.values()), sum(ends.values())
 
     async def _read_position(self) -> tuple[int, int]:
         ends = await fetch_end_offsets(self.kafka, self.plan.genesis.topic)

@@ -265,7 +265,8 @@ async def _run_publisher(ground: Ground, first: int, told: dict[str, set[str]], 
 
 
 async def test_agents_that_lost_their_servers_relay_and_count_on(ground: Ground) -> None:
-    # Runs after the kills: what the relay carries and the table counts has been through all of them.
+    # Runs after the kills: what the relay carries and the table counts has been through all of them. Faust may stand
+    # still for ever after Kafka was away; the supervisor then restarts it, which takes a while.
     authority = await ground.clinic.enter("authority")
     lab = ground.clinic.people["lab"]
     await authority.suspend(lab.id)
@@ -280,4 +281,4 @@ async def test_agents_that_lost_their_servers_relay_and_count_on(ground: Ground)
             return bool(counted == len(ground.published))
 
         await until_answered(is_known_everywhere, SETTLE_S)
-        await until_answered(is_counted, SETTLE_S)
+        await until_answered(is_counted, 3 * SETTLE_S)

@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from carenet.bus.faults import LostHistoryError
-from carenet.bus.looking import fetch_end_offsets, fetch_records
+from carenet.bus.looking import fetch_committed, fetch_end_offsets, fetch_records
 from carenet.bus.publishing import Producer, Record
 from carenet.bus.reading import Batch, BatchReader
 from carenet.bus.topics import TopicSpec, provision
@@ -320,6 +320,18 @@ async def test_single_records_and_ends_can_be_looked_up(kafka: EmbeddedKafka, to
     assert {found[1], found[2], found[3]} == {None}
     with pytest.raises(SetupError, match="does not exist"):
         await fetch_end_offsets(kafka.bootstrap, f"{topic}.missing")
+
+
+async def test_how_far_a_group_says_it_is_can_be_looked_up(kafka: EmbeddedKafka, topic: str) -> None:
+    await _fill(kafka.bootstrap, topic, 3)
+    async with BatchReader(kafka.bootstrap, topic, f"{topic}.group", Places()) as reader:
+        await _read(reader, _has(12))
+        await reader.report({0: 3, 2: 1})
+    assert await fetch_committed(kafka.bootstrap, f"{topic}.group", topic) == {0: 3, 2: 1}
+    assert await fetch_committed(kafka.bootstrap, f"{topic}.group", "another") == {}
+    assert await fetch_committed(kafka.bootstrap, f"{topic}.silent", topic) == {}
+    with pytest.raises(TransportError):
+        await fetch_committed(f"127.0.0.1:{free_port()}", "group", topic, timeout_s=2)
 
 
 def test_a_reader_tells_the_person_on_call_its_state_and_no_more() -> None:
