@@ -201,7 +201,8 @@ def subject_columns(rows: list[SubjectRow]) -> tuple[list[Any], ...]:
         [row.next_seq for row in rows],
         [row.head for row in rows],
         [_bytes_literal(row.custodians) for row in rows],
-        ["{" + ",".join(row.write) + "}" for row in rows],  # names: [a-z0-9._-]
+        # Names, [a-z0-9._-], and yet quoted: `null` without quotes would be no text but NULL.
+        ["{" + ",".join(f'"{name}"' for name in row.write) + "}" for row in rows],
         [row.emergency for row in rows],
     )
 

@@ -72,6 +72,20 @@ async def test_rows_come_back_as_they_were_written(store: Store, genesis: Genesi
     assert await store.load_rows(0, others) == others
 
 
+async def test_a_role_whose_name_means_something_to_postgres_is_a_name(
+    store: Store, genesis: Genesis, chronicle: Chronicle
+) -> None:
+    # A worker that remembers the row and one that loads it must decide alike, or replicas differ.
+    ada = chronicle.patient("ada")
+    write = ("null", "nan", "clinician", "a.b-c_d", "default")
+    await store.commit(await decide(store, scope_of(genesis, 0), raw_records([*chronicle.founding()])))
+    opened = await decide(store, scope_of(genesis, 0), raw_records([chronicle.open(ada, write)], from_offset=3))
+    await store.commit(opened)
+    key = SubjectKey(ada.id)
+    assert opened.writes[key].write == write  # type: ignore[union-attr]
+    assert await store.load_rows(0, {key}) == {key: opened.writes[key]}
+
+
 async def test_ended_grants_are_kept_and_not_loaded(store: Store, genesis: Genesis, chronicle: Chronicle) -> None:
     anna, carl = chronicle.patient("anna"), actor("carl")
     story = [*chronicle.founding(), chronicle.admit(carl, ("clinician",)), chronicle.open(anna)]
