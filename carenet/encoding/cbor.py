@@ -1,7 +1,8 @@
 """The strict deterministic CBOR of carenet (RFC 8949 section 4.2.1), both ways.
 
 Allowed are integers within ±(2**53 - 1), byte strings, text strings without NUL, arrays, maps with integer or text
-keys, booleans and null, nested at most 16 deep (the outermost item is 1; the content of a byte string starts anew).
+keys, booleans and null, nested at most 16 deep and at most 1,024 of them (the outermost item is 1 of both; keys count;
+the content of a byte string starts anew).
 No floats, no tags, no indefinite lengths, no other simple values. `decode` accepts exactly what `encode` emits:
 shortest integers and lengths, map keys in bytewise order of their encodings without repeats, no trailing bytes.
 The tag 18 of a COSE_Sign1 message is framing, not data: `carenet.encoding.cose` handles it.
@@ -19,6 +20,7 @@ from carenet.errors import EncodingError
 
 MAX_INT = 2**53 - 1  # what JSON and JavaScript clients can hold exactly
 MAX_DEPTH = 16
+MAX_ITEMS = 1024  # a record of 900 KiB would else cost 100 times its size in memory; the largest payload has 670
 
 _UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(8)
 _FALSE, _TRUE, _NULL = 0xF4, 0xF5, 0xF6
@@ -30,7 +32,7 @@ def encode(value: Any) -> bytes:
     """Encode a value deterministically.
 
     Args:
-        value: None, bool, int, bytes, str, list or tuple, dict with int or str keys, nested at most 16 deep.
+        value: None, bool, int, bytes, str, list or tuple, dict with int or str keys, at most 1,024 in all.
 
     Raises:
         EncodingError: a type or value outside the allowed set.
@@ -38,7 +40,7 @@ def encode(value: Any) -> bytes:
     Source: RFC 8949 section 4.2.1.
     """
     out = bytearray()
-    _encode(value, out, 1)
+    _encode(value, out, 1, [MAX_ITEMS - 1])
     return bytes(out)
 
 
@@ -49,7 +51,7 @@ def decode(data: bytes) -> Any:
         EncodingError: anything else; the message names the rule and the byte position.
     """
     try:
-        value, end = _decode(data, 0, 1)
+        value, end = _decode(data, 0, 1, [MAX_ITEMS - 1])
     except IndexError:
         raise EncodingError("CBOR ends in the middle of an item") from None
     if end != len(data):
@@ -67,7 +69,14 @@ def encode_head(major: int, argument: int) -> bytes:
     raise EncodingError("a CBOR argument has at most 64 bits")
 
 
-def _encode(value: Any, out: bytearray, depth: int) -> None:
+def _spend(left: list[int], items: int) -> None:
+    """Take items from what is left of `MAX_ITEMS`: a list of one number, as all levels share it."""
+    left[0] -= items
+    if left[0] < 0:
+        raise EncodingError(f"more than {MAX_ITEMS} items")
+
+
+def _encode(value: Any, out: bytearray, depth: int, left: list[int]) -> None:
     if depth > MAX_DEPTH:
         raise EncodingError(f"nested deeper than {MAX_DEPTH}")
     if isinstance(value, bytes):
@@ -80,11 +89,13 @@ def _encode(value: Any, out: bytearray, depth: int) -> None:
     elif isinstance(value, int):
         out += _encode_int(value)
     elif isinstance(value, list | tuple):
+        _spend(left, len(value))
         out += encode_head(_ARRAY, len(value))
         for item in value:
-            _encode(item, out, depth + 1)
+            _encode(item, out, depth + 1, left)
     elif isinstance(value, dict):
-        _encode_map(value, out, depth)
+        _spend(left, 2 * len(value))
+        _encode_map(value, out, depth, left)
     else:
         raise EncodingError(f"{type(value).__name__} has no place in carenet's CBOR")
 
@@ -113,14 +124,14 @@ def _encode_key(key: Any) -> bytes:
     raise EncodingError("a map key is an integer or text")
 
 
-def _encode_map(value: dict[Any, Any], out: bytearray, depth: int) -> None:
+def _encode_map(value: dict[Any, Any], out: bytearray, depth: int, left: list[int]) -> None:
     out += encode_head(_MAP, len(value))
     for key, item in sorted(((_encode_key(key), item) for key, item in value.items()), key=itemgetter(0)):
         out += key
-        _encode(item, out, depth + 1)
+        _encode(item, out, depth + 1, left)
 
 
-def _decode(data: bytes, at: int, depth: int) -> tuple[Any, int]:
+def _decode(data: bytes, at: int, depth: int, left: list[int]) -> tuple[Any, int]:
     if depth > MAX_DEPTH:
         raise EncodingError(f"nested deeper than {MAX_DEPTH}")
     initial = data[at]
@@ -139,9 +150,10 @@ def _decode(data: bytes, at: int, depth: int) -> tuple[Any, int]:
         raise EncodingError(f"a tag at byte {at} has no place here")
     if argument > len(data) - at:  # an item has at least one byte; checked before anything is allocated
         raise EncodingError("CBOR ends in the middle of an item")
+    _spend(left, argument if major == _ARRAY else 2 * argument)
     if major == _ARRAY:
-        return _decode_array(data, at, argument, depth)
-    return _decode_map(data, at, argument, depth)
+        return _decode_array(data, at, argument, depth, left)
+    return _decode_map(data, at, argument, depth, left)
 
 
 def _decode_simple(initial: int, at: int) -> bool | None:
@@ -187,25 +199,25 @@ def _decode_string(data: bytes, at: int, length: int, major: int) -> tuple[bytes
         raise EncodingError(f"text at byte {at} is not UTF-8") from None
 
 
-def _decode_array(data: bytes, at: int, count: int, depth: int) -> tuple[list[Any], int]:
+def _decode_array(data: bytes, at: int, count: int, depth: int, left: list[int]) -> tuple[list[Any], int]:
     items = []
     for _ in range(count):
-        item, at = _decode(data, at, depth + 1)
+        item, at = _decode(data, at, depth + 1, left)
         items.append(item)
     return items, at
 
 
-def _decode_map(data: bytes, at: int, count: int, depth: int) -> tuple[dict[Any, Any], int]:
+def _decode_map(data: bytes, at: int, count: int, depth: int, left: list[int]) -> tuple[dict[Any, Any], int]:
     items: dict[Any, Any] = {}
     previous = b""
     for _ in range(count):
         start = at
         if data[at] >> 5 not in {_UNSIGNED, _NEGATIVE, _TEXT}:
             raise EncodingError(f"the map key at byte {at} is neither integer nor text")
-        key, at = _decode(data, at, depth + 1)
+        key, at = _decode(data, at, depth + 1, left)
         encoded = bytes(data[start:at])
         if encoded <= previous:
             raise EncodingError(f"the map key at byte {start} is repeated or out of order")
         previous = encoded
-        items[key], at = _decode(data, at, depth + 1)
+        items[key], at = _decode(data, at, depth + 1, left)
     return items, at

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import cbor2
 import pytest
 from hypothesis import example, given
@@ -192,6 +194,26 @@ def test_sixteen_levels_pass_and_the_seventeenth_is_refused_both_ways() -> None:
         cbor.decode(b"\x81" * 16 + b"\x00")
     with pytest.raises(EncodingError, match="deeper"):
         cbor.decode(b"\xa1\x00" * 16 + b"\x00")
+
+
+@pytest.mark.parametrize("fits", [[0] * 1023, dict.fromkeys(range(511), 0), [[0]] * 511 + [0]])
+def test_1024_items_pass_and_one_more_is_refused_both_ways(fits: list[object] | dict[object, object]) -> None:
+    assert cbor.decode(cbor.encode(fits)) == fits
+    many = [fits, 0] if isinstance(fits, dict) else [*fits, 0]
+    with pytest.raises(EncodingError, match="more than 1024 items"):
+        cbor.encode(many)
+    with pytest.raises(EncodingError, match="more than 1024 items"):
+        cbor.decode(cbor2.dumps(many))
+
+
+def test_a_bomb_is_refused_before_it_is_built() -> None:
+    count = 900_000  # empty arrays: a byte each on the wire, 64 in memory
+    tracemalloc.start()
+    with pytest.raises(EncodingError, match="items"):
+        cbor.decode(b"\xa1\x61a\x9a" + count.to_bytes(4, "big") + b"\x80" * count)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 * count
 
 
 def test_a_huge_announced_length_is_refused_before_anything_is_allocated() -> None:
