@@ -93,6 +93,16 @@ log.cleaner.threads=1
 """
 
 
+def format_argv(cluster: uuid.UUID) -> tuple[str, ...]:
+    """The command that formats a data folder; one in 64 cluster ids begins with a dash and must not look like an option.
+
+    Args:
+        cluster: any UUID.
+    """
+    cluster_id = base64.urlsafe_b64encode(cluster.bytes).decode("ascii").rstrip("=")
+    return ("kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "--config=server.properties")
+
+
 class EmbeddedKafka:
     """Apache Kafka as a child process; an async context manager.
 
@@ -216,9 +226,7 @@ class EmbeddedKafka:
         shutil.rmtree(self.directory / "tmp", ignore_errors=True)
         (self.directory / "tmp").mkdir()
         if not (self.directory / "data" / "meta.properties").exists():
-            cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
-            format_argv = ("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", "server.properties")
-            child = ChildProcess(self._java(class_path, format_argv))
+            child = ChildProcess(self._java(class_path, format_argv(uuid.uuid4())))
             await child.start()
             try:
                 code = await child.wait()

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import asyncpg
@@ -41,6 +42,15 @@ async def _read(bootstrap: str, count: int) -> list[bytes]:
         AIOKafkaConsumer("kept", bootstrap_servers=bootstrap, auto_offset_reset="earliest") as consumer,
     ):
         return [(await consumer.getone()).value for _ in range(count)]
+
+
+async def test_kafka_is_formatted_with_a_cluster_id_that_begins_with_a_dash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uuid, "uuid4", lambda: uuid.UUID(bytes=b"\xf8" + bytes(15)))  # base64url: -AAA…
+    async with EmbeddedKafka(tmp_path) as kafka:
+        assert await kafka.is_ready()
+    assert "cluster.id=-AAA" in (kafka.directory / "data" / "meta.properties").read_text()
 
 
 async def test_kafka_keeps_port_and_records_over_kill_and_restart(tmp_path: Path) -> None:
