@@ -23,7 +23,7 @@ from carenet.store.store import Store
 
 _PAGE = 500  # entries that are read and sent at a time
 _MARK_EVERY_S = 1.0
-_GATHER_S = 0.05  # after a commit: one read and one send for what trickles in meanwhile
+_GATHER_S = 0.25  # after a commit: one read and one send for what trickles in meanwhile
 
 _log = structlog.get_logger(__name__)
 
