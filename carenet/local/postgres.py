@@ -183,8 +183,8 @@ class EmbeddedPostgres:
                     return bool(await connection.fetchval("SELECT true"))
                 finally:
                     await connection.close()
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
-            return False
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, TimeoutError):
+            return False  # an internal error is what asyncpg says when the server dies between two of its messages
 
     @property
     def _data(self) -> Path:

@@ -21,7 +21,7 @@ from enum import StrEnum
 from types import TracebackType
 from typing import Self
 
-from carenet.errors import CarenetError, SetupError
+from carenet.errors import SetupError
 from carenet.local.probes import Probe
 from carenet.local.service import Service
 
@@ -215,7 +215,7 @@ class Supervisor:
                     trouble = await probe()
             except TimeoutError:
                 trouble = f"no answer to its probe in {child.policy.probe_timeout_s:g} s"
-            except (CarenetError, OSError) as exc:
+            except Exception as exc:  # noqa: BLE001 - whatever a probe meets, the other services must not fall with it
                 trouble = f"its probe failed: {type(exc).__name__}"
             failures = failures + 1 if trouble else 0
             if trouble and failures >= child.policy.probe_failures:

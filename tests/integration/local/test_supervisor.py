@@ -116,6 +116,21 @@ async def test_a_probe_that_never_answers_counts_as_unwell(tmp_path: Path) -> No
         assert "no answer" in (await heard.until(EventKind.UNWELL)).detail
 
 
+async def test_a_probe_that_fails_in_a_way_that_nobody_expected_takes_nobody_down(tmp_path: Path) -> None:
+    heard = _Heard()
+
+    async def probe() -> str | None:
+        raise ZeroDivisionError
+
+    policy = Policy(first_delay_s=0.01, probe_every_s=0.02, probe_failures=2)
+    services = [Supervised(_service(tmp_path, "other")), Supervised(_service(tmp_path, "x"), lambda: probe, policy)]
+    async with Supervisor(services, heard.append) as supervisor:
+        other = supervisor.status()[0].pid
+        assert (await heard.until(EventKind.UNWELL)).detail == "its probe failed: ZeroDivisionError"
+        await heard.until(EventKind.READY, 3)
+        assert supervisor.status()[0].pid == other
+
+
 async def test_a_death_is_noticed_while_a_probe_hangs(tmp_path: Path) -> None:
     heard = _Heard()
 
