@@ -3,8 +3,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import MessageSizeTooLargeError
 
 from carenet.bus.topics import TopicSpec, check_topics, fold_group_of, provision, topics_of
 from carenet.errors import SetupError, TransportError
@@ -34,6 +36,7 @@ async def test_provisioning_sets_exactly_the_settings_of_the_design(kafka: Embed
             "retention.bytes": "-1",
             "message.timestamp.type": "LogAppendTime",
             "max.message.bytes": "1048576",
+            "compression.type": "uncompressed",
             "unclean.leader.election.enable": "false",
             "min.insync.replicas": "1",
         }
@@ -65,6 +68,7 @@ async def test_provisioning_again_and_at_once_by_two_changes_nothing(kafka: Embe
         ("retention.bytes", "1000000"),
         ("message.timestamp.type", "CreateTime"),
         ("max.message.bytes", "1000000"),
+        ("compression.type", "producer"),
         ("unclean.leader.election.enable", "true"),
     ],
 )
@@ -82,6 +86,17 @@ async def test_a_larger_message_limit_than_asked_is_fine(kafka: EmbeddedKafka, t
     larger = {**spec.settings, "max.message.bytes": "4194304"}
     await provision(kafka.bootstrap, [TopicSpec(topic_name, 1, settings=larger)])
     await check_topics(kafka.bootstrap, [spec])
+
+
+async def test_a_record_that_was_compressed_below_the_limit_is_refused(kafka: EmbeddedKafka, topic_name: str) -> None:
+    await provision(kafka.bootstrap, [TopicSpec(topic_name, 1)])
+    producer = AIOKafkaProducer(
+        bootstrap_servers=kafka.bootstrap, compression_type="gzip", max_request_size=1 << 24, max_batch_size=1 << 24
+    )
+    async with producer:
+        await producer.send_and_wait(topic_name, bytes(900 * 1024), partition=0)
+        with pytest.raises(MessageSizeTooLargeError):
+            await producer.send_and_wait(topic_name, bytes(8 << 20), partition=0)  # 8 KiB on the wire
 
 
 async def test_another_partition_count_is_named(kafka: EmbeddedKafka, topic_name: str) -> None:
