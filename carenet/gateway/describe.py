@@ -12,7 +12,7 @@ from collections import OrderedDict
 
 from carenet.encoding import cbor
 from carenet.encoding.ids import encode_id
-from carenet.errors import RefusedError, TransportError
+from carenet.errors import EncodingError, RefusedError, TransportError
 from carenet.gateway.authority import Authority, Timeline
 from carenet.gateway.messages import Message
 from carenet.rules.access import MANAGE, active
@@ -126,8 +126,8 @@ class Describer:
         wraps: list[Message] = []
         for entry in await self._store.read_control_entries(timeline.partition, subject):
             to = parse_statement(entry.statement).control.get("to") or []
-            if asker in to and entry.body is not None:
-                wrap = cbor.decode(entry.body)[to.index(asker)]
+            wrap = _wrap_at(to.index(asker), entry.body) if asker in to and entry.body is not None else None
+            if wrap is not None:
                 wraps.append({"statement": entry.statement, "entry": entry.entry, "wrap": wrap})
         # Asked again at delivery: access may have ended while the database was read.
         if not self._authority.has_access(asker, subject, _clock_ms()):
@@ -203,6 +203,16 @@ class Describer:
             "hpke": row.hpke,
             "suspended": self._authority.is_suspended(row.id),
         }
+
+
+def _wrap_at(place: int, body: bytes) -> bytes | None:
+    """A body's wrap for one recipient. The log knows a body by its hash alone: its publisher may have sent nonsense."""
+    try:
+        wraps = cbor.decode(body)
+    except EncodingError:
+        return None
+    wrap = wraps[place] if isinstance(wraps, list) and place < len(wraps) else None
+    return wrap if isinstance(wrap, bytes) else None
 
 
 def _grant(grant: GrantRow) -> Message:

@@ -11,14 +11,16 @@ from aiokafka.structs import TopicPartition
 
 from carenet.bus.topics import provision, topics_of
 from carenet.encoding import cbor
-from carenet.encoding.ids import encode_id
+from carenet.encoding.ids import encode_id, sha256
 from carenet.gateway.server import Gateway, GatewayConfig
 from carenet.ledger.receipts import verify_receipt
 from carenet.local.kafka import EmbeddedKafka
 from carenet.rules.effects import Rejected
 from carenet.statements.keys import compute_epoch_id
 from carenet.statements.statement import parse_statement
+from tests.support.actors import sign
 from tests.support.gatewayclient import Client, House, raw, text
+from tests.support.world import Message, epoch_ids
 
 Enter = Callable[..., Awaitable[Client]]
 Open = Callable[..., Awaitable[Gateway]]
@@ -199,6 +201,18 @@ async def test_keys_are_the_wraps_made_for_the_asker_while_it_may_read(house: Ho
     assert (await clinician.ask("keys", subject=subject))["reason"] == "no_grant"
     held = (await custodian.ask("keys", subject=subject))["wraps"]
     assert [raw(each["wrap"]) for each in held] == [b"wrap for " + world.hospital.id] * 2
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff", cbor.encode([]), cbor.encode({"a": 1}), cbor.encode([5]), b"\x81" * 20])
+async def test_a_body_of_wraps_that_is_none_keeps_nobody_from_its_keys(house: House, enter: Enter, body: bytes) -> None:
+    world, patient = house.world, house.patient
+    shared = world.share(world.hospital, patient, [world.clinician.id], epoch_ids([patient.epoch("clinical", 0)]))
+    fields = shared.statement.control | {"body": sha256(body)}
+    header = world.header(world.hospital, "key.share", patient.id)
+    await house.accept(Message(sign(world.hospital, header, fields), body))
+    clinician = await enter(world.clinician)
+    (mine,) = (await clinician.ask("keys", subject=encode_id(patient.id)))["wraps"]
+    assert raw(mine["wrap"]) == b"wrap for " + world.clinician.id
 
 
 async def test_a_receipt_proves_a_statement_and_comes_with_the_checkpoint(house: House, enter: Enter) -> None:
