@@ -13,6 +13,7 @@ class Limits:
 
     Attributes:
         max_frame: of one incoming message; a record of 900 KiB in base64 fits.
+        max_hello: of the one message before anybody has said who it is; a `hello` has 300 bytes.
         queue_bytes: frames waiting for one session's socket; beyond it the reader is too slow (4001). The largest
             push is 1.3 MiB, and a burst of a whole care team's updates fits many times.
         queue_frames: the same, as a count.
@@ -29,6 +30,7 @@ class Limits:
     """
 
     max_frame: int = 2 * MIB
+    max_hello: int = 4096
     queue_bytes: int = 8 * MIB
     queue_frames: int = 4096
     stall_s: float = 10.0

@@ -159,7 +159,7 @@ class Gateway:
             server_header=None,
             open_timeout=limits.hello_s,
             close_timeout=limits.close_s,
-            max_size=limits.max_frame,
+            max_size=limits.max_hello,  # until somebody has said who it is
             max_queue=_READ_AHEAD,
             write_limit=_WRITE_LIMIT,
             start_serving=False,

@@ -30,6 +30,7 @@ from carenet.gateway.outcomes import Outcomes
 from carenet.gateway.push import (
     ACCESS_ENDED,
     BAD_MESSAGE,
+    GOING_AWAY,
     NOT_AUTHENTICATED,
     SLOW_READER,
     TOO_MANY_REQUESTS,
@@ -88,6 +89,7 @@ async def authenticate(connection: ServerConnection, services: Services) -> Part
             await connection.send(messages.encode(challenge.message()), text=True)
             hello = messages.decode(await connection.recv())
             row = check_hello(challenge, hello, services.authority)
+            connection.protocol.max_message_size = services.limits.max_frame
             greeting = welcome(row, services.genesis, services.limits.max_frame)
             await connection.send(messages.encode(greeting), text=True)
             return row
@@ -164,6 +166,7 @@ class Session:
         """Serve the client until it leaves or is cut off."""
         services = self._services
         services.pusher.join(self)
+        self._end_if_late()
         services.metrics.sessions.inc()
         try:
             async with asyncio.TaskGroup() as group:
@@ -182,6 +185,15 @@ class Session:
             services.metrics.closes.labels(code).inc()
             _LOG.info("session ended", participant=encode_id(self.participant), code=code)
         await self._connection.close(code, reason)
+
+    def _end_if_late(self) -> None:
+        """A suspension or rotation that was applied while the greeting was sent found no session to end."""
+        authority = self._services.authority
+        row = authority.participant(self.participant)
+        if authority.is_suspended(self.participant):
+            self.end(ACCESS_ENDED, "suspended")
+        elif row is None or row.sign != self.sign:
+            self.end(GOING_AWAY, "the key was rotated: sign in with the new one")
 
     async def _wait_for_end(self) -> None:
         await asyncio.shield(self._ended)

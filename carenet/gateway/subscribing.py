@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from carenet.errors import RefusedError
 from carenet.gateway.backlog import Pass
 from carenet.gateway.messages import (
@@ -18,6 +20,7 @@ from carenet.ledger.entry import decode_entry
 from carenet.store.store import Store
 
 _PASS_NUMBERS = 3  # as_of, shown, shown_ms
+_PARTITION = re.compile(r"(0|[1-9][0-9]{0,3})\Z")
 
 
 def read_interest(request: Message) -> Interest:
@@ -47,7 +50,7 @@ def read_cursor(request: Message, partitions: int) -> Cursor | None:
     cursor = get_map(request, "cursor")
     at = {}
     for key, value in get_map(cursor, "at").items():
-        if not (key.isascii() and key.isdecimal() and int(key) < partitions):
+        if not (_PARTITION.match(key) and int(key) < partitions):
             raise BadRequestError("cursor.at leads from the network's partitions to indexes")
         at[int(key)] = read_count(value, "cursor.at")
     passes = get_map(cursor, "passes")

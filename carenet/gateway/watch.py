@@ -16,7 +16,7 @@ from carenet.encoding.ids import encode_id
 from carenet.errors import RefusedError
 from carenet.gateway.authority import Authority, recipients_of
 from carenet.gateway.backlog import Pass, Standing, catching_up, first_pass, pass_for_history, walk
-from carenet.gateway.messages import Message, by_id
+from carenet.gateway.messages import MAX_LISTED, BadRequestError, Message, by_id
 from carenet.rules.reasons import Reason
 from carenet.rules.rows import GrantRow
 from carenet.store.stored import StoredEntry
@@ -122,9 +122,15 @@ class Watch:
     # Setting up.
 
     def begin(self, interest: Interest) -> None:
-        """A subscription begins: from here on, what comes is owed."""
-        self._before = self._interest
-        self._interest = self._before.joined(interest) if self._before else interest
+        """A subscription begins: from here on, what comes is owed.
+
+        Raises:
+            BadRequestError: the session would name more subjects than one may.
+        """
+        joined = self._interest.joined(interest) if self._interest else interest
+        if len(joined.subjects or ()) > MAX_LISTED:
+            raise BadRequestError(f"subjects of one session are at most {MAX_LISTED}, or all")
+        self._before, self._interest = self._interest, joined
         self._is_opening = True
         self._ended.clear()
 

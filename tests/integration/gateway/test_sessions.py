@@ -10,12 +10,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from carenet.encoding.ids import encode_id
 from carenet.gateway.server import Gateway
+from carenet.gateway.session import Session
 from carenet.ledger.entry import decode_entry
-from tests.support.actors import Actor
+from tests.support.actors import Actor, actor
 from tests.support.gatewayclient import Client, House, hello, raw, text
 from tests.support.waiting import STRETCH
 
@@ -104,6 +107,34 @@ async def test_garbage_before_hello_closes_the_connection(gateway: Gateway, fram
     await client.receive()
     await client.socket.send(frame)
     assert await client.closed() == 4002
+
+
+async def test_a_large_frame_before_hello_is_refused(gateway: Gateway) -> None:
+    client = await Client.dial(gateway.url)
+    await client.receive()
+    await client.socket.send("x" * 5000)
+    assert await client.closed() == 1009
+
+
+@pytest.mark.parametrize("change", ["suspended", "rotated"])
+async def test_who_loses_its_access_while_it_is_greeted_is_cut_off(house: House, gateway: Gateway, change: str) -> None:
+    services = gateway._services
+    assert services is not None
+    nurse, world = house.world.nurse, house.world
+    row = services.authority.participant(nurse.id)
+    assert row is not None
+    message = (
+        world.suspend(world.hospital, nurse) if change == "suspended" else world.rotate(nurse, nurse, actor("new"))
+    )
+    await house.accept(message)
+    await services.feed.wait_for({0: (await house.store.heads())[0].size}, 5)
+
+    async def serve_late(connection: ServerConnection) -> None:
+        await Session(connection, row, services).run()  # with what was true when it answered the challenge
+
+    async with serve(serve_late, "127.0.0.1", 0) as server:
+        client = Client(await connect(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+        assert await client.closed() == (4004 if suspends else 4000)
 
 
 async def test_a_frame_above_the_limit_is_refused(house: House, enter: Enter) -> None:

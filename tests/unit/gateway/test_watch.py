@@ -6,6 +6,7 @@ from carenet.encoding.ids import encode_id
 from carenet.errors import RefusedError
 from carenet.gateway.authority import Authority
 from carenet.gateway.backlog import Pass
+from carenet.gateway.messages import MAX_LISTED, BadRequestError
 from carenet.gateway.watch import Cursor, Interest, PageWanted, Since, Watch
 from carenet.store.stored import StoredEntry
 from tests.support.gatewaylog import stored, view_of
@@ -68,6 +69,15 @@ def test_a_later_subscription_adds_its_subjects() -> None:
     first, second = Interest(frozenset({b"a"})), Interest(frozenset({b"b"}), frozenset({"x"}))
     assert first.joined(second) == Interest(frozenset({b"a", b"b"}), frozenset({"x"}))
     assert first.joined(Interest(None)).subjects is None
+
+
+def test_a_session_names_no_more_subjects_by_asking_again(ward: Ward) -> None:
+    watch, _ = watching(ward, ward.world.clinician.id, ward.patient.id)
+    names = [number.to_bytes(32, "big") for number in range(MAX_LISTED)]
+    with pytest.raises(BadRequestError, match="at most 10000"):
+        watch.begin(Interest(frozenset(names)))
+    assert watch.next_page() is not None, "the subscription before it goes on"
+    watch.begin(Interest(frozenset(names[1:])))
 
 
 def test_nothing_is_wanted_before_a_subscription(ward: Ward) -> None:
