@@ -123,10 +123,8 @@ async def test_who_loses_its_access_while_it_is_greeted_is_cut_off(house: House,
     nurse, world = house.world.nurse, house.world
     row = services.authority.participant(nurse.id)
     assert row is not None
-    message = (
-        world.suspend(world.hospital, nurse) if change == "suspended" else world.rotate(nurse, nurse, actor("new"))
-    )
-    await house.accept(message)
+    suspends = change == "suspended"
+    await house.accept(world.suspend(world.hospital, nurse) if suspends else world.rotate(nurse, nurse, actor("new")))
     await services.feed.wait_for({0: (await house.store.heads())[0].size}, 5)
 
     async def serve_late(connection: ServerConnection) -> None:
