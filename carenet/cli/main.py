@@ -30,6 +30,7 @@ from carenet.cli import (
     watch,
 )
 from carenet.cli.options import EXIT_FAILED, EXIT_REFUSED, epilog
+from carenet.cli.screen import plain
 from carenet.errors import CarenetError, CorruptionError, RefusedError, TransportError
 
 _COMMANDS = (
@@ -89,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         error = find_error(exc)
         if is_debugging or error is None:
             raise
-        print(f"carenet: {describe(error)}", file=sys.stderr)  # noqa: T201 - the error line
+        print(f"carenet: {plain(describe(error))}", file=sys.stderr)  # noqa: T201 - the error line
         sys.exit(exit_code(error))
 
 

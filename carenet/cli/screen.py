@@ -1,11 +1,12 @@
 """What a command prints: lines and tables for people, one JSON line for machines, progress on stderr.
 
-With `--json` nothing but JSON goes to stdout. Text of others (a patient's data, a server's detail) goes through
-`rich.markup.escape`, so that it cannot change what the screen shows.
+With `--json` nothing but JSON goes to stdout. Text of others (a patient's data, a server's detail) goes through `plain`
+and, in tables, `rich.markup.escape`, so that it cannot change what the screen shows.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 _FILE_WIDTH = 1000  # of what is written into a file or a pipe: nothing wraps
+# Controls that a terminal obeys (all but newline and tab), and those that turn the direction of writing.
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def plain(text: str) -> str:
+    """Text that a terminal shows and does not obey."""
+    return _OBEYED.sub("\ufffd", text)
 
 
 class Screen:
@@ -30,11 +38,11 @@ class Screen:
     def say(self, text: str) -> None:
         """A line for people."""
         if not self.json:
-            print(text, flush=True)  # noqa: T201 - this is the one place that prints
+            print(plain(text), flush=True)  # noqa: T201 - this is the one place that prints
 
     def note(self, text: str) -> None:
         """A line beside the result: to stderr, with `--json` too."""
-        print(text, file=sys.stderr, flush=True)  # noqa: T201
+        print(plain(text), file=sys.stderr, flush=True)  # noqa: T201
 
     def emit(self, value: dict[str, Any]) -> None:
         """A JSON object on one line, for machines only."""
@@ -66,7 +74,7 @@ class Screen:
         for column in columns:
             table.add_column(column, overflow="fold")  # an id that is cut short cannot be copied
         for row in rows:
-            table.add_row(*map(escape, row))
+            table.add_row(*(escape(plain(cell)) for cell in row))
         console = Console()
         if not console.is_terminal:
             console = Console(width=_FILE_WIDTH)

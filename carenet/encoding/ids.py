@@ -40,6 +40,14 @@ def is_name(text: object) -> bool:
     return isinstance(text, str) and NAME.match(text) is not None
 
 
+def show_label(label: int | str) -> str:
+    """How a message quotes a map key of a stranger's: messages are kept, logged and shown on terminals.
+
+    A key that is no name may hold anything, a patient's data or what a terminal obeys, and is not quoted.
+    """
+    return str(label) if isinstance(label, int) or is_name(label) else "that is no name"
+
+
 def sha256(data: bytes) -> bytes:
     """SHA-256, 32 bytes."""
     return hashlib.sha256(data).digest()

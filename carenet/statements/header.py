@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from carenet.encoding import cbor, cose
-from carenet.encoding.ids import decode_id, encode_id, is_name
+from carenet.encoding.ids import decode_id, encode_id, is_name, show_label
 from carenet.errors import EncodingError, StatementError
 
 TYP = "application/carenet-statement"
@@ -124,7 +124,7 @@ def _check_labels(header: dict[int | str, Any]) -> None:
         raise StatementError(f"header label {min(map(str, missing))} is missing")
     unknown = header.keys() - _REQUIRED - _OPTIONAL.keys() - _FORM
     if unknown:
-        raise StatementError(f"header label {min(map(str, unknown))[:64]} is unknown")
+        raise StatementError(f"header label {min(map(show_label, unknown))} is unknown")
 
 
 def _parse_claims(claims: Any) -> tuple[bytes, bytes, int, bytes]:

@@ -14,7 +14,7 @@ from dataclasses import MISSING, fields
 from typing import Any, ClassVar, Self, get_type_hints
 
 from carenet.encoding import cbor
-from carenet.encoding.ids import ID_BYTES, is_name
+from carenet.encoding.ids import ID_BYTES, is_name, show_label
 from carenet.errors import StatementError
 
 Rule = Callable[[Any, str], Any]
@@ -40,9 +40,9 @@ class Shape:
         if not isinstance(value, dict):
             raise StatementError(f"{path} is a map")
         rules = _rules(cls)
-        unknown = [str(key) for key in value if key not in rules]
-        if unknown:
-            raise StatementError(f"{path}.{unknown[0][:64]} is not a field of it")
+        unknown = next((key for key in value if key not in rules), None)
+        if unknown is not None:
+            raise StatementError(f"{path}.{show_label(unknown)} is not a field of it")
         checked = {}
         for name, (rule, optional) in rules.items():
             if name not in value:

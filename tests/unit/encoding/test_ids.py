@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carenet.encoding.ids import decode_id, encode_id, is_name, sha256
+from carenet.encoding.ids import decode_id, encode_id, is_name, sha256, show_label
 from carenet.errors import EncodingError
 
 
@@ -62,3 +62,9 @@ def test_what_is_no_name(name: object) -> None:
 
 def test_sha256_is_the_standard_one() -> None:
     assert sha256(b"abc").hex() == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@pytest.mark.parametrize("label", ["\x1b[2J", "Ada Lovelace, HIV", "x" * 65, "", "naïve"])
+def test_a_key_that_is_no_name_is_not_quoted(label: str) -> None:
+    assert show_label(label) == "that is no name"
+    assert (show_label("tag"), show_label(-7)) == ("tag", "-7")

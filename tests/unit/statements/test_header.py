@@ -93,9 +93,15 @@ def test_a_missing_label_is_refused_by_name(label: int | str) -> None:
         parse_header(changed(drop=(label,)))
 
 
-@pytest.mark.parametrize("label", [0, 2, 5, 6, 33, 260, 394, -1, "nett", "Type", "batch", "x" * 100])
+@pytest.mark.parametrize("label", [0, 2, 5, 6, 33, 260, 394, -1, "nett", "batch"])
 def test_an_unknown_label_is_refused_by_name(label: int | str) -> None:
     with pytest.raises(StatementError, match=f"header label {str(label)[:64]} is unknown"):
+        parse_header(changed() | {label: 1})
+
+
+@pytest.mark.parametrize("label", ["Type", "x" * 100, "\x1b[2J", "Ada Lovelace"])
+def test_an_unknown_label_that_is_no_name_is_not_quoted(label: str) -> None:
+    with pytest.raises(StatementError, match="header label that is no name is unknown"):
         parse_header(changed() | {label: 1})
 
 

@@ -59,7 +59,7 @@ def test_an_absent_field_stays_absent_and_a_null_one_stays_null() -> None:
         ([], "^payload is a map"),
         (WHOLE | {"more": 1}, "^payload.more is not a field of it"),
         (WHOLE | {1: 1}, "^payload.1 is not a field of it"),
-        (WHOLE | {"y" * 80: 1}, "^payload." + "y" * 64 + " is not"),
+        (WHOLE | {"y" * 80: 1}, "^payload.that is no name is not"),
         ({key: value for key, value in WHOLE.items() if key != "until"}, "^payload.until is missing"),
         (WHOLE | {"extra": None}, "^payload.extra is a name"),  # absent is the one way to say nothing
         (WHOLE | {"leaf": {"size": 10}}, "^payload.leaf.size is an integer from 0 to 9"),
