@@ -7,11 +7,11 @@ order of the chain, and the same that the fold decided by. Care entries leave it
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from carenet.rules.access import READ, active
+from carenet.rules.changes import begun, ended, granted
 from carenet.rules.rows import EpochRow, GrantRow
-from carenet.statements.keys import compute_epoch_id
 from carenet.statements.payloads import PAYLOADS, EpochBegin, Give, KeyShare, Open, Withdraw
 from carenet.statements.shape import Shape
 from carenet.statements.statement import Statement
@@ -55,13 +55,10 @@ class Access:
             self.custodians = payload.custodians
             self._begin(payload.epochs, seq, digest)
         elif isinstance(payload, Give):
-            self.grants = (*self.grants, _granted(payload, digest, seq))
+            self.grants = (*self.grants, granted(payload, seq=seq, digest=digest))
             self._begin(payload.epochs or {}, seq, digest)
         elif isinstance(payload, Withdraw):
-            self.grants = tuple(
-                replace(grant, to_seq=seq) if grant.grantee == payload.grantee and grant.to_seq is None else grant
-                for grant in self.grants
-            )
+            self.grants = ended(self.grants, payload.grantee, seq)
             self._begin(payload.epochs or {}, seq, digest)
         elif isinstance(payload, EpochBegin):
             self._begin(payload.epochs, seq, digest)
@@ -109,28 +106,12 @@ class Access:
 
     def _begin(self, epochs: dict[str, bytes], seq: int, digest: bytes) -> None:
         for name, public in epochs.items():
-            before = self.epochs.get(name)
-            ids, begun = (before.ids, before.begun) if before else ((), ())
-            epoch = compute_epoch_id(public)
-            self.epochs[name] = EpochRow(name, (*ids, epoch), (*begun, seq), public, digest)
+            self.epochs[name] = begun(self.epochs.get(name), name, public, seq=seq, digest=digest)
 
     def _note_wraps(self, payload: Shape | None) -> None:
         if isinstance(payload, Open | Give | Withdraw | EpochBegin | KeyShare):
             for reader in payload.to or ():
                 self.held.setdefault(reader, set()).update(payload.brings or ())
-
-
-def _granted(payload: Give, digest: bytes, seq: int) -> GrantRow:
-    return GrantRow(
-        id=digest,
-        grantee=payload.grantee,
-        actions=payload.actions,
-        compartments=payload.compartments,
-        history=payload.history,
-        from_seq=seq,
-        until_ms=payload.until_ms,
-        purpose=payload.purpose,
-    )
 
 
 def _epochs_since(epoch: EpochRow | None, seq: int) -> set[bytes]:

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from carenet.encoding.cose import compute_thumbprint
 from carenet.errors import CorruptionError
 from carenet.ledger.entry import decode_entry
 from carenet.rules.access import READ, may_read
+from carenet.rules.changes import admitted, granted, opened, rotated, suspended
 from carenet.rules.rows import GrantRow, ParticipantRow, SubjectRow
 from carenet.statements.payloads import PAYLOADS, Admit, Give, Open, Rotate, Suspend, Withdraw
 from carenet.statements.shape import Shape
@@ -209,10 +209,9 @@ class Authority:
         recipients = frozenset(getattr(payload, "to", None) or ())
         match payload:
             case Open():
-                row = SubjectRow(entry.subject, payload.kind, 0, b"", payload.custodians, payload.write)
-                self._open(entry.partition, replace(row, emergency=payload.emergency))
+                self._open(entry.partition, opened(entry.subject, payload))
             case Give():
-                grant = _grant_of(entry, payload)
+                grant = granted(payload, seq=entry.seq, digest=entry.digest)
                 self._give(entry.subject, grant)
                 return Change(recipients, granted=grant)
             case Withdraw(grantee):
@@ -228,29 +227,14 @@ class Authority:
     def _apply_network(self, entry: StoredEntry, payload: Admit | Rotate | Suspend) -> Change:
         known = self._participants[entry.partition]
         if isinstance(payload, Admit):
-            row = ParticipantRow(
-                id=compute_thumbprint(payload.sign),
-                name=payload.name,
-                organisation=payload.organisation,
-                roles=payload.roles,
-                may_give=payload.may_give,
-                sign=payload.sign,
-                hpke=payload.hpke,
-                statements=(entry.digest,),
-            )
+            row = admitted(payload, entry.digest)
             known[row.id] = row
             return _NOTHING
         row = known[payload.participant]
         if isinstance(payload, Suspend):
-            known[row.id] = replace(row, suspended=True)
+            known[row.id] = suspended(row)
             return Change(suspended=row.id)
-        known[row.id] = replace(
-            row,
-            sign=payload.sign,
-            hpke=payload.hpke or row.hpke,
-            retired=(*row.retired, compute_thumbprint(row.sign)),
-            statements=(*row.statements, entry.digest),
-        )
+        known[row.id] = rotated(row, payload, entry.digest)
         return Change(rotated=row.id)
 
     def _open(self, partition: int, row: SubjectRow) -> None:
@@ -276,16 +260,3 @@ def _payload_of(entry: StoredEntry) -> Shape | None:
     if entry.type.startswith(_CARE):
         return None
     return PAYLOADS[entry.type].parse(parse_statement(entry.statement).control)
-
-
-def _grant_of(entry: StoredEntry, payload: Give) -> GrantRow:
-    return GrantRow(
-        id=entry.digest,
-        grantee=payload.grantee,
-        actions=payload.actions,
-        compartments=payload.compartments,
-        history=payload.history,
-        from_seq=entry.seq,
-        until_ms=payload.until_ms,
-        purpose=payload.purpose,
-    )

@@ -94,7 +94,7 @@ log.cleaner.threads=1
 
 
 def format_argv(cluster: uuid.UUID) -> tuple[str, ...]:
-    """The command that formats a data folder. One cluster id in 64 begins with a dash, and must not look like an option.
+    """The command that formats a data folder; a cluster id that begins with a dash must not look like an option.
 
     Args:
         cluster: any UUID.

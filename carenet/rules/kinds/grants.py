@@ -12,10 +12,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from carenet.rules.access import READ, active
 from carenet.rules.case import Case, is_suspended
+from carenet.rules.changes import begun, ended, granted
 from carenet.rules.reasons import Reason
 from carenet.rules.rows import EpochRow, EpochsKey, EpochsRow, GrantRow, GrantsKey, GrantsRow
 from carenet.statements.keys import compute_epoch_id
@@ -65,10 +65,10 @@ def check_give(case: Case, payload: Give) -> None:
 
 def check_withdraw(case: Case, payload: Withdraw) -> None:
     """There is something to end, and rule 4."""
-    ended = [grant for grant in _open_grants(case) if grant.grantee == payload.grantee]
-    case.require(bool(ended), Reason.ALREADY_ENDED, "payload.grantee has no grant here")
-    _check_begun(case, payload.epochs, concerned(ended), payload.brings)
-    _check_recipients(case, payload, after=_without(_grants(case), payload.grantee, case.seq))
+    held = [grant for grant in _open_grants(case) if grant.grantee == payload.grantee]
+    case.require(bool(held), Reason.ALREADY_ENDED, "payload.grantee has no grant here")
+    _check_begun(case, payload.epochs, concerned(held), payload.brings)
+    _check_recipients(case, payload, after=ended(_grants(case), payload.grantee, case.seq))
 
 
 def check_epoch_begin(case: Case, payload: EpochBegin) -> None:
@@ -91,23 +91,20 @@ def apply_give(case: Case, payload: Give) -> bool:
 
 def apply_withdraw(case: Case, payload: Withdraw) -> bool:
     """End the grants, and begin the epochs that it carries."""
-    _write_grants(case, _without(_grants(case), payload.grantee, case.seq))
+    _write_grants(case, ended(_grants(case), payload.grantee, case.seq))
     return begin_epochs(case, payload.epochs)
 
 
-def begin_epochs(case: Case, begun: dict[str, bytes] | None) -> bool:
+def begin_epochs(case: Case, publics: dict[str, bytes] | None) -> bool:
     """Make the next epochs the current ones; whether there were any."""
-    if not begun:
+    if not publics:
         return False
-    rows = []
-    for epoch in _epochs(case):
-        public = begun.get(epoch.compartment)
-        if public is None:
-            rows.append(epoch)
-            continue
-        ids, places = (*epoch.ids, compute_epoch_id(public)), (*epoch.begun, case.seq)
-        rows.append(EpochRow(epoch.compartment, ids, places, public, case.statement.digest))
-    case.write(EpochsKey(case.statement.header.subject), EpochsRow(tuple(rows)))
+    seq, digest = case.seq, case.statement.digest
+    rows = tuple(
+        begun(epoch, name, publics[name], seq=seq, digest=digest) if (name := epoch.compartment) in publics else epoch
+        for epoch in _epochs(case)
+    )
+    case.write(EpochsKey(case.statement.header.subject), EpochsRow(rows))
     return True
 
 
@@ -126,13 +123,13 @@ def _check_history(case: Case, payload: Give) -> None:
 
 
 def _check_begun(
-    case: Case, begun: dict[str, bytes] | None, compartments: set[str], brings: tuple[bytes, ...] | None
+    case: Case, publics: dict[str, bytes] | None, compartments: set[str], brings: tuple[bytes, ...] | None
 ) -> None:
-    begun = begun or {}
-    case.require(set(begun) == compartments, Reason.EPOCHS_INCOMPLETE, "payload.epochs is not the next of each")
-    new = _new_ids(begun)
+    publics = publics or {}
+    case.require(set(publics) == compartments, Reason.EPOCHS_INCOMPLETE, "payload.epochs is not the next of each")
+    new = _new_ids(publics)
     known = {each for epoch in _epochs(case) for each in epoch.ids}
-    case.require(len(new) == len(begun) and not new & known, Reason.STALE_EPOCH, "an epoch never begins twice")
+    case.require(len(new) == len(publics) and not new & known, Reason.STALE_EPOCH, "an epoch never begins twice")
     case.require(brings is None or set(brings) == new, Reason.EPOCHS_INCOMPLETE, "payload.brings is not payload.epochs")
 
 
@@ -153,11 +150,11 @@ def _may_hold(case: Case, recipient: bytes, payload: _Wrapping, after: tuple[Gra
     brought = set(payload.brings or ())
     for epoch in _epochs(case):
         if epoch.compartment in _begun(payload):
-            begun = [case.seq]  # what is brought of this compartment is its new epoch
+            places = [case.seq]  # what is brought of this compartment is its new epoch
         else:
-            begun = [seq for known, seq in zip(epoch.ids, epoch.begun, strict=True) if known in brought]
+            places = [seq for known, seq in zip(epoch.ids, epoch.begun, strict=True) if known in brought]
         covering = [grant for grant in held if epoch.compartment in grant.compartments]
-        if begun and not any(grant.history or grant.from_seq <= min(begun) for grant in covering):
+        if places and not any(grant.history or grant.from_seq <= min(places) for grant in covering):
             return False
     return True
 
@@ -171,8 +168,8 @@ def _begun(payload: _Wrapping) -> dict[str, bytes]:
     return {} if isinstance(payload, KeyShare) else payload.epochs or {}
 
 
-def _new_ids(begun: dict[str, bytes]) -> set[bytes]:
-    return {compute_epoch_id(public) for public in begun.values()}
+def _new_ids(publics: dict[str, bytes]) -> set[bytes]:
+    return {compute_epoch_id(public) for public in publics.values()}
 
 
 def _epochs(case: Case) -> tuple[EpochRow, ...]:
@@ -189,22 +186,7 @@ def _open_grants(case: Case) -> list[GrantRow]:
 
 
 def _grant(case: Case, payload: Give) -> GrantRow:
-    return GrantRow(
-        id=case.statement.digest,
-        grantee=payload.grantee,
-        actions=payload.actions,
-        compartments=payload.compartments,
-        history=payload.history,
-        from_seq=case.seq,
-        until_ms=payload.until_ms,
-        purpose=payload.purpose,
-    )
-
-
-def _without(grants: Iterable[GrantRow], grantee: bytes, seq: int) -> tuple[GrantRow, ...]:
-    return tuple(
-        replace(grant, to_seq=seq) if grant.grantee == grantee and grant.to_seq is None else grant for grant in grants
-    )
+    return granted(payload, seq=case.seq, digest=case.statement.digest)
 
 
 def _write_grants(case: Case, grants: tuple[GrantRow, ...]) -> None:

@@ -11,11 +11,11 @@ Only partition 0 makes these checks; the other partitions `apply` what it accept
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from carenet.encoding.cose import compute_thumbprint
 from carenet.encoding.ed25519 import is_admissible_key, is_valid_signature
 from carenet.rules.case import Case, is_suspended, participants_with_organisations, payload_if_valid
+from carenet.rules.changes import admitted, rotated, suspended
 from carenet.rules.reasons import Reason
 from carenet.rules.roles import AUTHORITY, NODE
 from carenet.rules.rows import Key, ParticipantKey, ParticipantRow, ReactionKey
@@ -90,11 +90,11 @@ class NetworkRulebook:
         """Write the participant's row."""
         digest = case.statement.digest
         if isinstance(case.payload, Admit):
-            row = _admitted(case.payload, digest)
+            row = admitted(case.payload, digest)
         else:
             assert isinstance(case.payload, Rotate | Suspend)
             row = _target(case, case.payload.participant)
-            row = _rotated(row, case.payload, digest) if isinstance(case.payload, Rotate) else _suspended(row)
+            row = rotated(row, case.payload, digest) if isinstance(case.payload, Rotate) else suspended(row)
         case.write(ParticipantKey(row.id), row)
         return True
 
@@ -136,30 +136,3 @@ def _target(case: Case, participant: bytes) -> ParticipantRow:
     case.require(target is not None, Reason.UNKNOWN_PARTICIPANT, "payload.participant is not a participant")
     assert target is not None
     return target
-
-
-def _admitted(payload: Admit, digest: bytes) -> ParticipantRow:
-    return ParticipantRow(
-        id=compute_thumbprint(payload.sign),
-        name=payload.name,
-        organisation=payload.organisation,
-        roles=payload.roles,
-        may_give=payload.may_give,
-        sign=payload.sign,
-        hpke=payload.hpke,
-        statements=(digest,),
-    )
-
-
-def _rotated(row: ParticipantRow, payload: Rotate, digest: bytes) -> ParticipantRow:
-    return replace(
-        row,
-        sign=payload.sign,
-        hpke=payload.hpke or row.hpke,
-        retired=(*row.retired, compute_thumbprint(row.sign)),
-        statements=(*row.statements, digest),
-    )
-
-
-def _suspended(row: ParticipantRow) -> ParticipantRow:
-    return replace(row, suspended=True)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from carenet.encoding.cose import compute_thumbprint
 from carenet.encoding.ed25519 import is_admissible_key, is_valid_signature
-from carenet.ledger.entry import NO_PREV
 from carenet.rules.case import Case, is_suspended
+from carenet.rules.changes import begun, opened
 from carenet.rules.reasons import Reason
 from carenet.rules.roles import CUSTODIAN
-from carenet.rules.rows import EpochRow, EpochsKey, EpochsRow, SubjectKey, SubjectRow
+from carenet.rules.rows import EpochsKey, EpochsRow, SubjectKey
 from carenet.statements.keys import compute_epoch_id
 from carenet.statements.payloads import Open
 
@@ -44,12 +44,8 @@ def check_open(case: Case, payload: Open) -> None:
 def apply_open(case: Case, payload: Open) -> bool:
     """Write subject and epochs."""
     subject = case.statement.header.subject
-    row = SubjectRow(subject, payload.kind, 0, NO_PREV, payload.custodians, payload.write, payload.emergency)
-    case.write(SubjectKey(subject), row)
+    case.write(SubjectKey(subject), opened(subject, payload))
     digest = case.statement.digest
-    epochs = (
-        EpochRow(name, (compute_epoch_id(public),), (0,), public, digest)
-        for name, public in sorted(payload.epochs.items())
-    )
-    case.write(EpochsKey(subject), EpochsRow(tuple(epochs)))
+    first = [begun(None, name, public, seq=0, digest=digest) for name, public in sorted(payload.epochs.items())]
+    case.write(EpochsKey(subject), EpochsRow(tuple(first)))
     return True
