@@ -10,7 +10,7 @@ import typer
 
 from carenet.cli import folder
 from carenet.cli.names import Named
-from carenet.cli.options import DEFAULT_DIR, EXIT_REFUSED, Dir, Json, epilog
+from carenet.cli.options import DEFAULT_DIR, EXIT_REFUSED, Dir, Json, epilog, program
 from carenet.cli.screen import Screen
 from carenet.cli.servers import Kafka, Postgres, check_addresses, read_or_found, show_fetch
 from carenet.errors import SetupError
@@ -54,9 +54,9 @@ def demo(
 ) -> None:
     """Show a network at work: real Kafka and PostgreSQL, a hospital, a laboratory, a pharmacy, an emergency room.
 
-    Patients are registered and care events flow, live on the care team's and the emergency room's screens; some are bad
-    on purpose and refused. At the end everything is counted and verified from scratch. A second demo in the same folder
-    continues the same network.
+    Patients are registered and care events flow to the care team's and the emergency room's screens; some are refused.
+
+    At the end everything is counted and verified from scratch. A second demo in the same folder continues its network.
     """  # fmt: skip
     from rich.console import Console
 
@@ -121,10 +121,11 @@ class FolderNicknames:
 
 def _next_steps(directory: Path) -> str:
     to = "" if directory == DEFAULT_DIR else f" --dir {directory}"
+    me = program()
     lines = (
-        f"carenet demo{to}", "continues this network with another story",
-        f"carenet up{to}", "keeps it running; then, in another terminal:",
-        f"carenet watch --as dr-lee --all{to}", "opens what dr-lee may read",
+        f"{me} demo{to}", "continues this network with another story",
+        f"{me} up{to}", "keeps it running; then, in another terminal:",
+        f"{me} watch --as dr-lee --all{to}", "opens what dr-lee may read",
     )  # fmt: skip
     return "".join(f"\n[cyan]{line}[/]  [dim]{why}[/]" for line, why in zip(lines[::2], lines[1::2], strict=True))
 

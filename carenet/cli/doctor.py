@@ -36,8 +36,9 @@ def doctor(
 ) -> None:
     """Check this machine and what runs here; changes nothing.
 
-    Python, packages, Java, Kafka's jars, PostgreSQL's programs and user, the folder, key files, disk and clock;
-    of a running stack its processes, topic settings, database, worker's lag and gateway.
+    Python, packages, Java, Kafka's jars, PostgreSQL's programs and user, the folder, key files, disk and clock.
+
+    Of a running stack its processes, topic settings, database, worker's lag and gateway.
     """
     from carenet.local.checkup import Verdict, check_machine
     from carenet.local.checkup_stack import check_stack

@@ -73,7 +73,11 @@ def find_key_file(directory: Path, typed: str) -> Path:
         return files[meant[0]]
     if meant:
         raise NotFoundError(f"{typed!r} may mean more than one key: {', '.join(meant)}; type more of one")
-    there = f"there are: {', '.join(files)}" if files else "there are none yet: carenet participant create NAME"
+    there = (
+        f"there are: {', '.join(files)}"
+        if files
+        else "there are none yet: carenet participant create NAME makes one, carenet up a whole network"
+    )
     raise NotFoundError(f"no key in {directory / 'keys'} is called {typed!r}; {there}")
 
 

@@ -15,6 +15,8 @@ from carenet.rules.case import parse_payload
 from carenet.statements.payloads import Admit, EpochBegin, Give, KeyShare, Open, Retract, Rotate, Suspend, Withdraw
 from carenet.statements.statement import Statement
 
+_NARROWEST, _WIDEST = 10, 20  # columns of a name
+
 
 @dataclass(slots=True)
 class NameBook:
@@ -27,6 +29,11 @@ class NameBook:
         for each in found:
             if each.name:
                 self.names.setdefault(each.id, each.name)
+
+    @property
+    def width(self) -> int:
+        """Columns that hold its names, so that what stands behind them is aligned; a rare longer one juts out."""
+        return min(max((_NARROWEST, *map(len, self.names.values()))), _WIDEST)
 
     def label(self, identity: bytes) -> str:
         """What people are shown for an id."""

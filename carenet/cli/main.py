@@ -49,7 +49,7 @@ _COMMANDS = (
     bench,
 )
 _DEBUG = "--debug"
-_EXAMPLE = "carenet network init, then carenet up, then in another terminal carenet patient register ada --as hospital"
+_EXAMPLES = ("carenet demo", "carenet up")
 
 app = typer.Typer(
     name="carenet",
@@ -57,15 +57,26 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,  # main turns our errors into a line; what is not ours is a bug, shown whole
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=epilog(_EXAMPLE),
+    epilog=epilog(*_EXAMPLES),
 )
 for _command in _COMMANDS:
     app.add_typer(_command.app)
 
 
+def _show_version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        print(f"carenet {version('carenet')}")  # noqa: T201 - what was asked for
+        raise typer.Exit
+
+
 @app.callback()
 def _root(
     debug: Annotated[bool, typer.Option(_DEBUG, help="Show an error's traceback; anywhere on the line.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
 ) -> None:
     """Signed, sealed care events on Kafka, folded into patients' timelines and pushed to those who may see them."""
 

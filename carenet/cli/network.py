@@ -42,8 +42,8 @@ def show(directory: Dir = DEFAULT_DIR, json: Json = False) -> None:
     described = folder.describe_genesis(folder.load_genesis(directory))
     screen = Screen(json=json)
     for field in ("name", "network", "topic", "partitions", "quorum", "rulebook"):
-        screen.say(f"{field:<10} {described[field]}")
+        screen.say(f"{field:<11} {described[field]}")
     for kind in ("authorities", "nodes"):
         for each in described[kind]:
-            screen.say(f"{kind:<10} {each['name']} {each['id']}")
+            screen.say(f"{kind:<11} {each['name']} {each['id']}")
     screen.emit(described)

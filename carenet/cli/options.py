@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +22,7 @@ def _complete_key(context: typer.Context, incomplete: str) -> list[str]:
     return [name for name in folder.list_key_files(_directory(context)) if name.startswith(incomplete)]
 
 
-def _complete_patient(context: typer.Context, incomplete: str) -> list[str]:
+def complete_patient(context: typer.Context, incomplete: str) -> list[str]:
     """Nicknames in DIR/patients.json, for the shell."""
     try:
         named = folder.read_nicknames(_directory(context))
@@ -53,9 +55,14 @@ PatientOf = Annotated[
         "--patient",
         metavar="ID",
         help="A nickname, an id or the start of one.",
-        autocompletion=_complete_patient,
+        autocompletion=complete_patient,
     ),
 ]
+
+
+def program() -> str:
+    """How the shell that started this may call it again, for lines to copy: `carenet`, or the path where it lies."""
+    return "carenet" if shutil.which("carenet") else sys.argv[0]
 
 
 def epilog(*examples: str, codes: str = EXIT_CODES) -> str:

@@ -12,7 +12,7 @@ import typer
 from carenet.cli import folder
 from carenet.cli.lines import NameBook, describe_statement
 from carenet.cli.names import Named
-from carenet.cli.options import DEFAULT_DIR, As, Dir, Json, epilog
+from carenet.cli.options import DEFAULT_DIR, As, Dir, Json, complete_patient, epilog
 from carenet.cli.screen import Screen
 from carenet.cli.session import Desk, run, sign_in
 from carenet.cli.times import parse_time, show_time
@@ -71,7 +71,10 @@ def known_at(updates: Iterable[Update], at_ms: int | None) -> list[Known]:
 
 @app.command(epilog=epilog("carenet timeline ada --as dr-lee", "carenet timeline ada --as dr-lee --at 15m"))
 def timeline(
-    patient: Annotated[str, typer.Argument(metavar="ID", help="A nickname, an id or the start of one.")],
+    patient: Annotated[
+        str,
+        typer.Argument(metavar="ID", help="A nickname, an id or the start of one.", autocompletion=complete_patient),
+    ],
     who: As,
     at: Annotated[
         str | None,

@@ -56,4 +56,7 @@ def parse_until(typed: str | None, *, now: int | None = None) -> int | None:
     ahead = _AGO.match(typed)
     if ahead:
         return (now_ms() if now is None else now) + int(ahead[1]) * _UNIT_MS[ahead[2]]
-    return parse_time(typed, now=now)
+    try:
+        return parse_time(typed, now=now)
+    except BadInputError as exc:
+        raise BadInputError(f"{typed!r} is no time: give 2026-12-24T10:15Z, or 12h for in 12 hours") from exc

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from carenet.cli.options import DEFAULT_DIR, Dir, epilog
+from carenet.cli.options import DEFAULT_DIR, Dir, epilog, program
 from carenet.cli.servers import Kafka, Postgres, check_addresses, read_or_found, show_fetch
 
 if TYPE_CHECKING:
@@ -71,11 +71,12 @@ def _footer(stack: Stack, directory: Path) -> list[str]:
 
     health = stack.gateway.replace("ws://", "http://") + "/health"
     to = "" if directory == DEFAULT_DIR else f" --dir {directory}"
+    me = program()
     lines = [
-        f"carenet participant admit hospital --roles registrar,custodian --may-give clinician --as authority{to}",
-        f"carenet participant admit dr-lee --roles clinician --organisation hospital --as hospital{to}",
-        f"carenet patient register ada --as hospital --grant dr-lee{to}",
-        f"echo '{_FIRST_EVENT}' | carenet publish --as dr-lee --patient ada -{to}; carenet watch --as dr-lee --all{to}",
+        f"{me} participant admit hospital --roles registrar,custodian --may-give clinician --as authority{to}",
+        f"{me} participant admit dr-lee --roles clinician --organisation hospital --as hospital{to}",
+        f"{me} patient register ada --as hospital --grant dr-lee{to}",
+        f"echo '{_FIRST_EVENT}' | {me} publish --as dr-lee --patient ada -{to}; {me} watch --as dr-lee --all{to}",
     ]
     return [
         f"gateway [bold]{stack.gateway}[/]   health {health}   kafka {stack.kafka}",

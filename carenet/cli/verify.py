@@ -11,7 +11,7 @@ import typer
 
 from carenet.cli import folder
 from carenet.cli.names import resolve
-from carenet.cli.options import DEFAULT_DIR, EXIT_FAILED, EXIT_REFUSED, Dir, Json, epilog
+from carenet.cli.options import DEFAULT_DIR, EXIT_FAILED, EXIT_REFUSED, Dir, Json, complete_patient, epilog
 from carenet.cli.screen import Screen
 from carenet.encoding.ids import encode_id
 
@@ -34,7 +34,12 @@ app = typer.Typer()
 )
 def verify(
     patient: Annotated[
-        str | None, typer.Argument(metavar="ID", help="A patient: only the partition that holds it is judged.")
+        str | None,
+        typer.Argument(
+            metavar="ID",
+            help="A patient: only the partition that holds it is judged.",
+            autocompletion=complete_patient,
+        ),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every partition; this is the default.")] = False,
     directory: Dir = DEFAULT_DIR,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from carenet.cli.lines import NameBook, describe_statement
-from carenet.cli.options import DEFAULT_DIR, As, Dir, epilog, split_list
+from carenet.cli.options import DEFAULT_DIR, As, Dir, complete_patient, epilog, split_list
 from carenet.cli.screen import Screen
 from carenet.cli.session import Desk, run, sign_in
 from carenet.cli.times import show_time
@@ -41,6 +41,14 @@ class View:
     since: str | None
     once: bool
 
+    def takes(self, event_type: str) -> bool:
+        """Whether an event of this type is shown; the gateway sends others too, where they bring the reader's keys."""
+        if self.types is None:
+            return True
+        return any(
+            event_type.startswith(each[:-1]) if each.endswith(".*") else event_type == each for each in self.types
+        )
+
 
 app = typer.Typer()
 
@@ -56,7 +64,13 @@ def watch(
     *,
     who: As,
     patient: Annotated[
-        list[str] | None, typer.Option("--patient", metavar="ID", help="A nickname, an id or the start of one; repeat.")
+        list[str] | None,
+        typer.Option(
+            "--patient",
+            metavar="ID",
+            help="A nickname, an id or the start of one; repeat.",
+            autocompletion=complete_patient,
+        ),
     ] = None,
     everyone: Annotated[bool, typer.Option("--all", help="Everyone you may read, now and later; the default.")] = False,
     types: Annotated[
@@ -91,7 +105,7 @@ async def _watch(directory: Path, who: str, view: View, screen: Screen) -> None:
             loop.add_signal_handler(signal.SIGINT, ended.set)
             loop.add_signal_handler(signal.SIGTERM, ended.set)
             try:
-                await _show_until(ended, watching, desk, view.once, screen)
+                await _show_until(ended, watching, desk, view, screen)
             finally:
                 loop.remove_signal_handler(signal.SIGINT)
                 loop.remove_signal_handler(signal.SIGTERM)
@@ -114,8 +128,10 @@ def read_cursor(typed: str) -> Cursor:
         raise BadInputError("--since wants a cursor as carenet watch prints it when it ends") from exc
 
 
-async def _show_until(ended: asyncio.Event, watching: Watch, desk: Desk, once: bool, screen: Screen) -> None:
-    """Show events until the signal comes, or with `once` until the backlog is through."""
+async def _show_until(ended: asyncio.Event, watching: Watch, desk: Desk, view: View, screen: Screen) -> None:
+    """Show what the view takes until the signal comes, or with `once` until the backlog is through."""
+    from carenet.client.updates import Update
+
     stop = asyncio.ensure_future(ended.wait())
     try:
         while True:
@@ -125,8 +141,9 @@ async def _show_until(ended: asyncio.Event, watching: Watch, desk: Desk, once: b
                 following.cancel()
                 return
             event = following.result()
-            await _show(event, desk, screen)
-            if ended.is_set() or (once and is_through(event)):
+            if not isinstance(event, Update) or view.takes(event.type):
+                await _show(event, desk, screen)
+            if ended.is_set() or (view.once and is_through(event)):
                 return
     finally:
         stop.cancel()
@@ -162,8 +179,8 @@ def line_of(update: Update, book: NameBook) -> str:
         said = f"correction: {said}"
     parts = [
         show_time(update.time_ms)[_CLOCK],
-        f"{book.label(update.entry.subject):<10}",
-        f"{book.label(update.statement.header.issuer):<10}",
+        f"{book.label(update.entry.subject):<{book.width}}",
+        f"{book.label(update.statement.header.issuer):<{book.width}}",
         said,
     ]
     return "  ".join(parts) + ("" if update.is_backlog else f"  (+{max(0, update.latency_ms)} ms)")

@@ -133,11 +133,14 @@ class Screens:
     def _draw_foot(self, width: int) -> RenderableType:
         board = self.board
         p50, p99 = board.latencies()
+        accepted = "  folded " if width < _NARROW else "  in timelines "
         figures = Text.assemble(
-            ("published ", "dim"), f"{board.published:,}", ("  in timelines ", "dim"), f"{board.accepted:,}",
+            ("published ", "dim"), f"{board.published:,}", (accepted, "dim"), f"{board.accepted:,}",
             ("  refused ", "dim"), f"{sum(board.refused.values())}",
             ("  publish → opened ", "dim"), f"p50 {show_ms(p50)}  p99 {show_ms(p99)}",
         )  # fmt: skip
+        if width < _NARROW:
+            figures.no_wrap, figures.overflow = True, "ellipsis"  # a line more would push the picture up
         if not board.total:
             return figures
         bar = Table.grid(padding=(0, 1))

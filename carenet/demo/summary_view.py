@@ -44,7 +44,7 @@ def _draw_flow(summary: Summary) -> RenderableType:
         ("  =  folded ", "dim"), (f"{summary.folded:,}", "bold"),
         ("  +  refused ", "dim"), (f"{sum(summary.refused.values()):,}", "bold"),
         (undecided, "bold red"),
-        ("      publish → opened at a watcher ", "dim"),
+        ("\npublish → opened at a watcher  ", "dim"),
         f"p50 {show_ms(summary.p50_ms)}  p99 {show_ms(summary.p99_ms)}",
     )  # fmt: skip
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import resource
@@ -52,6 +53,20 @@ def test_the_commands_of_the_issue_are_there() -> None:
     wanted += "participant list|patient register|patient list|grant give|grant withdraw|grant list|publish|watch|"
     wanted += "timeline|rejections list|rejections show|verify"
     assert {tuple(each.split()) for each in wanted.split("|")} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_the_paragraphs_of_every_help_are_wrapped_by_the_terminal_alone(command: tuple[str, ...]) -> None:
+    node = typer.main.get_command(app)
+    for word in command:
+        node = node.commands[word]
+    first, *later = inspect.cleandoc(node.help).split("\n\n")
+    assert first
+    assert not [each for each in later if "\n" in each], "rich keeps the line breaks of all but the first"
+
+
+def test_the_version_is_told() -> None:
+    assert _run("--version") == 0
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

@@ -4,7 +4,7 @@ from typing import Any
 
 from carenet.cli.lines import NameBook
 from carenet.cli.timeline import _sum_up, known_at
-from carenet.cli.watch import json_of, line_of
+from carenet.cli.watch import View, json_of, line_of
 from carenet.client.updates import Update
 from carenet.encoding.ids import sha256
 from carenet.ledger.entry import NO_PREV, Entry
@@ -79,6 +79,21 @@ def test_an_update_is_one_line_for_people() -> None:
     assert line_of(corrected, book) == "14:13:22.000  ada         dr-lee      correction: Pulse 110 /min"
     sealed = _update(3, _care(0))
     assert line_of(sealed, book).endswith("care.observation (no key of this epoch)")
+
+
+def test_lines_of_patients_with_names_of_any_length_are_aligned() -> None:
+    book = NameBook({PATIENT: "ada", LEE.id: "dr-lee", bytes(32): "tomas-herrera"})
+    other = _update(1, _care(0))
+    long = NameBook(book.names | {PATIENT: "tomas-herrera"})
+    assert line_of(other, book).index("care.") == line_of(other, long).index("care.")
+
+
+def test_a_watch_shows_the_types_that_were_asked_for_and_no_other() -> None:
+    view = View((), ("care.observation", "grant.*"), None, once=False)
+    assert [view.takes(each) for each in ("care.observation", "grant.give", "care.condition", "grants.x", "grant")] == [
+        True, True, False, False, False
+    ]  # fmt: skip
+    assert View((), None, None, once=False).takes("grant.give")
 
 
 def test_an_update_for_machines_has_everything() -> None:

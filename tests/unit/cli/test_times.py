@@ -43,3 +43,8 @@ def test_an_end_may_be_so_long_from_now() -> None:
     assert parse_until("2h", now=NOON) == NOON + 7_200_000
     assert parse_until("2026-11-28T12:00Z", now=0) == NOON
     assert parse_until(None) is None
+
+
+def test_a_bad_end_is_refused_with_an_example_of_an_end() -> None:
+    with pytest.raises(BadInputError, match="12h for in 12 hours"):
+        parse_until("12parsec", now=NOON)

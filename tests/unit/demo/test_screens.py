@@ -46,6 +46,16 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     assert all(len(line) <= width for line in _drawn(screens).splitlines())
 
 
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_picture_keeps_its_height_however_large_the_figures_grow(width: int) -> None:
+    screens = _screens(width)
+    screens.board.total = 22_198
+    before = len(_drawn(screens).splitlines())
+    screens.board.published = screens.board.accepted = screens.board.done = 22_198
+    screens.board.count_push("dr-lee", 123_456.7)
+    assert len(_drawn(screens).splitlines()) == before
+
+
 def test_text_of_patients_and_servers_draws_nothing() -> None:
     screens = _screens(120)
     screens.board.show("dr-lee", Line("[red]p[/red]", "[link=http://x]click[/link]", Tone.NORMAL, None))
