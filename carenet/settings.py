@@ -41,12 +41,13 @@ class Settings(BaseSettings):
         pydantic.ValidationError: a variable holds something else than its type allows.
     """
 
-    model_config = SettingsConfigDict(env_prefix="CARENET_", frozen=True, extra="ignore")
+    # A DSN that does not parse has a password too: errors name the field and the rule, not what was given.
+    model_config = SettingsConfigDict(env_prefix="CARENET_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
     dir: Path = Path(".carenet")
     cache: Path = Field(default_factory=default_cache)
     kafka: str | None = Field(default=None, pattern=r"^[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*$")
-    postgres: PostgresDsn | None = None
+    postgres: PostgresDsn | None = Field(default=None, repr=False)  # has a password in it
     passphrase: SecretStr | None = None
     roles: Annotated[tuple[str, ...], NoDecode] = ("timeline",)
     node: str = Field(default="node", pattern=r"^[a-z0-9._-]{1,64}$")

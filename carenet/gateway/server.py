@@ -52,7 +52,7 @@ class GatewayConfig:
         limits: what a client may cost.
     """
 
-    dsn: str
+    dsn: str = field(repr=False)
     kafka: str | None = None
     host: str = "127.0.0.1"
     port: int = 0

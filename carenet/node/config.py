@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from carenet.node.identity import NodeKeys
 from carenet.statements.genesis import Genesis
@@ -24,7 +24,7 @@ class WorkerConfig:
     """
 
     kafka: str
-    postgres: str
+    postgres: str = field(repr=False)
     genesis: Genesis
     node: str
     keys: NodeKeys

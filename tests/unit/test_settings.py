@@ -64,6 +64,16 @@ def test_a_passphrase_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.passphrase.get_secret_value() == "correct horse"
 
 
+def test_a_databases_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARENET_POSTGRES", "postgresql://carenet:hush@db.example:5432/carenet")
+    assert "hush" not in repr(Settings()) + str(Settings())
+    monkeypatch.setenv("CARENET_POSTGRES", "postgres!//carenet:hush@db.example:5432/carenet")
+    with pytest.raises(pydantic.ValidationError) as caught:
+        Settings()
+    assert "postgres" in str(caught.value)
+    assert "hush" not in str(caught.value)
+
+
 def test_the_cache_follows_xdg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert default_cache() == tmp_path / "carenet"
