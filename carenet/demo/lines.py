@@ -77,15 +77,13 @@ def find_tone(resource: Mapping[str, Any]) -> Tone:
 
 
 def _interpretations(resource: Mapping[str, Any]) -> set[str]:
-    concepts = resource.get("interpretation")
-    codings = [
-        coding
-        for concept in (concepts if isinstance(concepts, list) else [])
-        if isinstance(concept, Mapping)
-        for coding in (concept.get("coding") or [])
-        if isinstance(coding, Mapping)
-    ]
+    concepts = [each for each in _list(resource.get("interpretation")) if isinstance(each, Mapping)]
+    codings = [each for concept in concepts for each in _list(concept.get("coding")) if isinstance(each, Mapping)]
     return {code for coding in codings if isinstance(code := coding.get("code"), str)}
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _describe_control(event_type: str, payload: Mapping[str, Any], participants: Mapping[bytes, str]) -> str:

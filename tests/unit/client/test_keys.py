@@ -71,5 +71,12 @@ async def test_a_wrap_of_another_subject_is_left_out():
     assert await made.fetch(PATIENT, KEYS.id) is None
 
 
+async def test_a_statement_that_a_gateway_made_up_is_left_out():
+    payload = {"to": [READER.id], "brings": [[KEYS.id], {}], "body": bytes(32)}
+    statement = WORLD.control(WORLD.hospital, "key.share", PATIENT, payload).statement
+    made_up = {"statement": to_text(statement.encoded), "entry": "", "wrap": to_text(b"wrap")}
+    assert await keys(Gateway(made_up, shared(KEYS, KEYS))).fetch(PATIENT, KEYS.id) == KEYS.private
+
+
 async def test_a_refusal_means_no_key():
     assert await keys(Gateway(refuses=True)).fetch(PATIENT, KEYS.id) is None

@@ -33,6 +33,7 @@ def test_a_line_is_as_alarming_as_the_resource_says(resource: dict[str, Any], to
         {"interpretation": "H"},
         {"interpretation": [None, "H", {"coding": None}, {"coding": [None, {"code": 7}]}]},
         {"interpretation": [{"coding": "HH"}]},
+        {"interpretation": [{"coding": 5}, {"coding": True}]},
         {"class": [1]},
     ],
 )
