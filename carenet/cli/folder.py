@@ -176,7 +176,8 @@ def find_running(directory: Path) -> RunFile:
 
     run = read_run_file(directory)
     if run is None:
-        raise SetupError(f"nothing runs in {directory}: start it with carenet up --dir {directory}")
+        to = "" if directory == Path(".carenet") else f" --dir {directory}"
+        raise SetupError(f"nothing runs in {directory}: start it with carenet up{to}")
     return run
 
 

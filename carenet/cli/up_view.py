@@ -94,6 +94,8 @@ class UpView:
             since = show_duration(now - self._since.get(status.service, now))
             restarts = Text(str(status.restarts), style="yellow" if status.restarts else "dim")
             table.add_row(status.service, state, str(status.pid or "–"), restarts, since)
+        if not table.row_count:
+            return Text("starting Kafka and PostgreSQL", style="dim")
         return Group(table, *[Text.from_markup(line, overflow="fold") for line in self._footer])
 
 

@@ -28,6 +28,13 @@ def test_the_table_says_of_each_service_how_it_is() -> None:
     ]
 
 
+def test_before_the_first_service_there_is_a_sign_of_life_and_no_empty_table() -> None:
+    console = Console(width=100, file=io.StringIO(), color_system=None)
+    with console.capture() as capture:
+        console.print(UpView(console, list).render())
+    assert capture.get().strip() == "starting Kafka and PostgreSQL"
+
+
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_a_death_and_the_return_from_it_are_said_in_lines(is_terminal: bool) -> None:
     view, file = _view(is_terminal=is_terminal)
