@@ -216,7 +216,10 @@ async def _check(admin: AIOKafkaAdminClient, specs: list[TopicSpec]) -> None:
         for setting, value in spec.settings.items():
             found = actual[spec.name].get(setting, "")
             if not _is_set(setting, found, value):
-                raise SetupError(f"topic {spec.name}: {setting} is {found or 'not set'}; it must be {value}")
+                raise SetupError(
+                    f"topic {spec.name}: {setting} is {found or 'not set'}; it must be {value}: alter the topic, or "
+                    "found another network (--dir, or carenet demo --reset)"
+                )
 
 
 def _is_set(setting: str, found: str, wanted: str) -> bool:

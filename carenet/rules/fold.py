@@ -60,6 +60,7 @@ from carenet.statements.statement import Statement
 MAX_AGE_MS = 60 * 60 * 1000  # a publisher that was offline for longer seals and signs again
 MAX_AHEAD_MS = 5 * 60 * 1000  # clocks of honest publishers differ by less
 _IDEMPOTENCY_BYTES = 16
+_BODY_DETAIL = "the record's body is not what the statement names"
 
 
 def genesis_rows(scope: Scope) -> dict[Key, Row]:
@@ -182,7 +183,7 @@ class _Batch:
         assert subject is not None, "the genesis seeds the network's subject"
         entry = check_relay(record, subject, self.scope)
         if record.body_fault is not None:  # anybody may send a relay, and the body is stored
-            raise Refusal(record.body_fault, "body")
+            raise Refusal(record.body_fault, _BODY_DETAIL)
         case = Case(self.scope, self.view, record, record.statement, entry.log_time_ms, subject=subject)
         case.payload = parse_payload(record.statement)
         self._append(case, RULEBOOKS[subject.kind], entry)
@@ -211,7 +212,7 @@ def _judge(case: Case) -> tuple[Rulebook, tuple[ReactionKey, ...]]:
     _check_repeat(case)
     _check_signer(case)
     _check_freshness(case)
-    case.require(case.record.body_fault is None, case.record.body_fault or Reason.BODY_MISSING, "body")
+    case.require(case.record.body_fault is None, case.record.body_fault or Reason.BODY_MISSING, _BODY_DETAIL)
     _check_idempotency(case)
     book = _find_rulebook(case)
     assert case.signer is not None

@@ -176,7 +176,8 @@ def test_a_missing_body_is_refused(ward: Ward) -> None:
 
 
 def test_anothers_body_is_refused(ward: Ward) -> None:
-    ward.refuse(replace(care(ward), body=care(ward).body), Reason.BODY_MISMATCH)
+    refused = ward.refuse(replace(care(ward), body=care(ward).body), Reason.BODY_MISMATCH)
+    assert refused.detail == "the record's body is not what the statement names"
 
 
 def test_a_body_that_no_statement_names_is_refused(ward: Ward) -> None:
