@@ -198,6 +198,7 @@ async def test_keys_are_the_wraps_made_for_the_asker_while_it_may_read(house: Ho
     statement = parse_statement(raw(mine["statement"]))
     assert statement.header.type == "grant.give"
     await house.accept(house.withdraw(world.clinician))
+    await custodian.ask("subscribe", subjects="all")  # answered when all of it is applied
     assert (await clinician.ask("keys", subject=subject))["reason"] == "no_grant"
     held = (await custodian.ask("keys", subject=subject))["wraps"]
     assert [raw(each["wrap"]) for each in held] == [b"wrap for " + world.hospital.id] * 2
@@ -211,6 +212,7 @@ async def test_a_body_of_wraps_that_is_none_keeps_nobody_from_its_keys(house: Ho
     header = world.header(world.hospital, "key.share", patient.id)
     await house.accept(Message(sign(world.hospital, header, fields), body))
     clinician = await enter(world.clinician)
+    await clinician.ask("subscribe", subjects="all")  # answered when all of it is applied
     (mine,) = (await clinician.ask("keys", subject=encode_id(patient.id)))["wraps"]
     assert raw(mine["wrap"]) == b"wrap for " + world.clinician.id
 
