@@ -114,7 +114,7 @@ class Open(Shape):
 class Give(Shape):
     """grant.give: `grantee` may do `actions` in `compartments` until `until_ms`.
 
-    With `history`, `brings` names every earlier epoch of the compartments up to the current one; without, `epochs`
+    With `history`, `brings` names the epochs of the compartments up to the current one; without, `epochs`
     carries the next ones, or the grantee could open what came before it in the current epoch. The wraps are the body.
     """
 
