@@ -51,6 +51,25 @@ def translated(doing: str) -> Iterator[None]:
         raise TransportError(f"{doing}: {type(exc).__name__}: {exc}") from exc
 
 
+async def finish_connecting(connecting: Coroutine[Any, Any, None]) -> None:
+    """Await a call of aiokafka that connects; if we are cancelled meanwhile, let it come to its end first.
+
+    aiokafka forgets the connection over which it asks for metadata when it is cancelled just then, and nobody could
+    close it. Probes are cancelled all the time: whenever their process dies.
+
+    Args:
+        connecting: the call; the client that it belongs to has a timeout of its own, and is closed by the caller.
+    """
+    task = asyncio.ensure_future(connecting)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # seen; the cancellation is what counts
+        raise
+
+
 async def ends_within(timeout_s: float, closing: Coroutine[Any, Any, None]) -> bool:
     """Whether something of aiokafka's closed well; without a broker it may wait for ever, or cancel itself.
 

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import OffsetOutOfRangeError
 
-from carenet.bus.faults import limit_repeated_logs, translated
+from carenet.bus.faults import finish_connecting, limit_repeated_logs, translated
 from carenet.bus.reading import raw_record, stop_consumer
 from carenet.errors import SetupError
 from carenet.rules.prepare import RawRecord
@@ -45,7 +45,7 @@ async def fetch_committed(bootstrap: str, group: str, topic: str, timeout_s: flo
         admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(timeout_s * 1000))
         try:
             async with asyncio.timeout(timeout_s):
-                await admin.start()
+                await finish_connecting(admin.start())
                 committed = await admin.list_consumer_group_offsets(group)
         finally:
             await admin.close()
@@ -93,11 +93,15 @@ async def _look(
     limit_repeated_logs()
     with translated(f"looking into {topic} at {bootstrap}"):
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap, auto_offset_reset="none", enable_auto_commit=False, fetch_max_wait_ms=100
+            bootstrap_servers=bootstrap,
+            auto_offset_reset="none",
+            enable_auto_commit=False,
+            fetch_max_wait_ms=100,
+            request_timeout_ms=int(timeout_s * 1000),
         )
         try:
             async with asyncio.timeout(timeout_s):
-                await consumer.start()
+                await finish_connecting(consumer.start())
                 cluster = await consumer._client.fetch_all_metadata()  # noqa: SLF001 - `topics` hides the partitions
                 partitions = cluster.partitions_for_topic(topic)
                 if not partitions:

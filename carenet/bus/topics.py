@@ -21,7 +21,7 @@ from aiokafka.errors import (
     for_code,
 )
 
-from carenet.bus.faults import limit_repeated_logs, translated
+from carenet.bus.faults import finish_connecting, limit_repeated_logs, translated
 from carenet.errors import SetupError, TransportError
 from carenet.statements.genesis import Genesis
 
@@ -166,7 +166,7 @@ async def _admin(bootstrap: str, timeout_s: float) -> AsyncIterator[AIOKafkaAdmi
         admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(timeout_s * 1000))
         try:
             async with asyncio.timeout(timeout_s):
-                await admin.start()
+                await finish_connecting(admin.start())
                 yield admin
         finally:
             await admin.close()

@@ -24,6 +24,7 @@ from typing import Self
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
+from carenet.bus.faults import finish_connecting
 from carenet.errors import SetupError
 from carenet.local.orphans import wait_for_orphans
 from carenet.local.packages import Progress, fetch_kafka_jars
@@ -205,9 +206,10 @@ class EmbeddedKafka:
                 _, writer = await asyncio.open_connection("127.0.0.1", self._port)
                 writer.close()
                 await writer.wait_closed()
-                client = AIOKafkaClient(bootstrap_servers=self.bootstrap)
+                timeout_ms = int(_PROBE_TIMEOUT_S * 1000)
+                client = AIOKafkaClient(bootstrap_servers=self.bootstrap, request_timeout_ms=timeout_ms)
                 try:
-                    await client.bootstrap()
+                    await finish_connecting(client.bootstrap())
                     return bool(client.cluster.brokers())
                 finally:
                     await client.close()

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from carenet.bus.faults import LostHistoryError
 from carenet.bus.looking import fetch_committed, fetch_end_offsets, fetch_records
 from carenet.bus.publishing import Producer, Record
 from carenet.bus.reading import Batch, BatchReader
-from carenet.bus.topics import TopicSpec, provision
+from carenet.bus.topics import TopicSpec, check_topics, provision
 from carenet.errors import CorruptionError, SetupError, TransportError
 from carenet.local.kafka import EmbeddedKafka
 from carenet.local.ports import free_port
@@ -332,6 +334,26 @@ async def test_how_far_a_group_says_it_is_can_be_looked_up(kafka: EmbeddedKafka,
     assert await fetch_committed(kafka.bootstrap, f"{topic}.silent", topic) == {}
     with pytest.raises(TransportError):
         await fetch_committed(f"127.0.0.1:{free_port()}", "group", topic, timeout_s=2)
+
+
+@pytest.mark.parametrize("look", ["ends", "committed", "ready", "topics"])
+async def test_a_look_that_is_cancelled_leaves_no_connection_open(kafka: EmbeddedKafka, topic: str, look: str) -> None:
+    looks = {
+        "ends": lambda: fetch_end_offsets(kafka.bootstrap, topic),
+        "committed": lambda: fetch_committed(kafka.bootstrap, topic, topic),
+        "ready": kafka.is_ready,
+        "topics": lambda: check_topics(kafka.bootstrap, [TopicSpec(topic, PARTITIONS)]),
+    }
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for passes in range(0, 400, 4):
+            looking: asyncio.Task[object] = asyncio.ensure_future(looks[look]())
+            for _ in range(passes):  # turns of the loop, so that each await is met
+                await asyncio.sleep(0)
+            looking.cancel()
+            await asyncio.wait({looking})
+        gc.collect()
+    assert [str(each.message) for each in caught if each.category is ResourceWarning] == []
 
 
 def test_a_reader_tells_the_person_on_call_its_state_and_no_more() -> None:
