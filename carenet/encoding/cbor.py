@@ -28,11 +28,12 @@ _SHORT = 24  # arguments below this sit in the initial byte
 _WIDTH = {24: 1, 25: 2, 26: 4, 27: 8}
 
 
-def encode(value: Any) -> bytes:
+def encode(value: Any, max_items: int = MAX_ITEMS) -> bytes:
     """Encode a value deterministically.
 
     Args:
-        value: None, bool, int, bytes, str, list or tuple, dict with int or str keys, at most 1,024 in all.
+        value: None, bool, int, bytes, str, list or tuple, dict with int or str keys, at most `max_items` in all.
+        max_items: more than 1,024 only for what is never part of a statement or a record, such as gateway messages.
 
     Raises:
         EncodingError: a type or value outside the allowed set.
@@ -40,18 +41,22 @@ def encode(value: Any) -> bytes:
     Source: RFC 8949 section 4.2.1.
     """
     out = bytearray()
-    _encode(value, out, 1, [MAX_ITEMS - 1])
+    _encode(value, out, 1, [max_items - 1, max_items])
     return bytes(out)
 
 
-def decode(data: bytes) -> Any:
+def decode(data: bytes, max_items: int = MAX_ITEMS) -> Any:
     """Decode one item that must be the whole of `data` and exactly what `encode` would emit.
+
+    Args:
+        data: the bytes.
+        max_items: as in `encode`.
 
     Raises:
         EncodingError: anything else; the message names the rule and the byte position.
     """
     try:
-        value, end = _decode(data, 0, 1, [MAX_ITEMS - 1])
+        value, end = _decode(data, 0, 1, [max_items - 1, max_items])
     except IndexError:
         raise EncodingError("CBOR ends in the middle of an item") from None
     if end != len(data):
@@ -70,10 +75,10 @@ def encode_head(major: int, argument: int) -> bytes:
 
 
 def _spend(left: list[int], items: int) -> None:
-    """Take items from what is left of `MAX_ITEMS`: a list of one number, as all levels share it."""
+    """Take items from what is left, the first of two numbers in a list all levels share; the second is the bound."""
     left[0] -= items
     if left[0] < 0:
-        raise EncodingError(f"more than {MAX_ITEMS} items")
+        raise EncodingError(f"more than {left[1]} items")
 
 
 def _encode(value: Any, out: bytearray, depth: int, left: list[int]) -> None:

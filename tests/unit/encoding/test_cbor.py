@@ -206,6 +206,15 @@ def test_1024_items_pass_and_one_more_is_refused_both_ways(fits: list[object] | 
         cbor.decode(cbor2.dumps(many))
 
 
+def test_who_asks_for_more_items_gets_just_so_many() -> None:
+    many = [0] * 1999
+    assert cbor.decode(cbor.encode(many, 2000), 2000) == many
+    with pytest.raises(EncodingError, match="more than 1999 items"):
+        cbor.encode(many, 1999)
+    with pytest.raises(EncodingError, match="more than 1999 items"):
+        cbor.decode(cbor.encode(many, 2000), 1999)
+
+
 def test_a_bomb_is_refused_before_it_is_built() -> None:
     count = 900_000  # empty arrays: a byte each on the wire, 64 in memory
     tracemalloc.start()
