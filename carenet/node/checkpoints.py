@@ -56,6 +56,11 @@ class CheckpointSigner:
     def __repr__(self) -> str:
         return f"<CheckpointSigner {self._partition}: {self._signed_size} of {self._state.tree.size} signed>"
 
+    @property
+    def signed_size(self) -> int:
+        """Entries that its last checkpoint covers; 0 until the store was asked."""
+        return self._signed_size
+
     def note_commit(self, state: PartitionState, is_urgent: bool) -> None:
         """Say how far the partition was committed."""
         self._state = state

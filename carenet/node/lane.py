@@ -16,6 +16,7 @@ import structlog
 
 from carenet.bus.reading import Batch
 from carenet.node.checkpoints import CheckpointSigner
+from carenet.node.health import Standing
 from carenet.node.metrics import FoldMetrics
 from carenet.node.outbox import EntriesOutbox
 from carenet.node.pipeline import Pipeline, PreparedBatch
@@ -52,6 +53,7 @@ class Lane:
         self.state = state
         self._store, self._pipeline, self._signer, self._outbox = store, pipeline, signer, outbox
         self._metrics = metrics
+        self._offered_to = state.next_offset
         self._inbox: asyncio.Queue[Batch] = asyncio.Queue(maxsize=1)
         self._prepared: asyncio.Queue[PreparedBatch] = asyncio.Queue(maxsize=1)
         self._committing = asyncio.Lock()  # held while a batch is decided and committed
@@ -65,6 +67,21 @@ class Lane:
     def partition(self) -> int:
         """The partition's number."""
         return self.state.partition
+
+    def stand(self, unread: int) -> Standing:
+        """How far it is.
+
+        Args:
+            unread: records of the topic that were not offered yet.
+        """
+        state = self.state
+        return Standing(
+            next_offset=state.next_offset,
+            undecided=unread + max(0, self._offered_to - state.next_offset),
+            log_time_ms=state.log_time_ms,
+            unsigned=max(0, state.tree.size - self._signer.signed_size),
+            unpublished=self._outbox.count_unpublished(state.tree.size),
+        )
 
     def start(self, on_failure: Callable[[Lane, Exception], None]) -> None:
         """Begin; `on_failure` is told what ended the lane, unless it was stopped."""
@@ -80,6 +97,7 @@ class Lane:
     async def offer(self, batch: Batch) -> None:
         """Hand over the next records; waits while the lane is busy, and drops them when it has ended."""
         assert self._task is not None, "a lane is started before records are offered"
+        self._offered_to = batch.next_offset
         putting = asyncio.ensure_future(self._inbox.put(batch))
         try:
             await asyncio.wait({putting, self._task}, return_when=asyncio.FIRST_COMPLETED)

@@ -27,6 +27,7 @@ from carenet.node.backoff import Backoff
 from carenet.node.checkpoints import CheckpointSigner
 from carenet.node.config import WorkerConfig
 from carenet.node.continuity import find_breaks
+from carenet.node.health import Standing
 from carenet.node.lane import Lane
 from carenet.node.metrics import FoldMetrics
 from carenet.node.outbox import EntriesOutbox
@@ -53,6 +54,7 @@ class Lanes:
 
     Attributes:
         reader: reads the records; set before the first one is read, since it asks `locate` in turn.
+        halted: why partitions are not served.
     """
 
     reader: BatchReader
@@ -74,6 +76,7 @@ class Lanes:
         self._backoffs: dict[int, Backoff] = {}
         self._strikes: dict[int, int] = {}
         self._doubts: dict[int, int] = {}  # offset that Kafka said it does not have, by partition
+        self.halted: dict[int, str] = {}
         self._unsaved: dict[int, str] = {}  # reasons of halts that the store does not know yet
 
     def __repr__(self) -> str:
@@ -82,6 +85,11 @@ class Lanes:
     def next_offsets(self) -> dict[int, int]:
         """How far each partition that has a lane was committed."""
         return {partition: lane.state.next_offset for partition, lane in self._lanes.items()}
+
+    def standings(self) -> dict[int, Standing]:
+        """How far each partition that has a lane is."""
+        lags = self.reader.lag()
+        return {partition: lane.stand(lags.get(partition, 0)) for partition, lane in self._lanes.items()}
 
     async def locate(self, partitions: frozenset[int]) -> Mapping[int, int]:
         """Open a lane for each of these partitions where the store says; see `BatchReader`.
@@ -98,7 +106,7 @@ class Lanes:
         sound = [state for state in states if state.partition not in breaks]
         for state in sound:
             await self._store.clear_halt(state.partition)
-            self._metrics.set_halted(state.partition, False)
+            self.halted.pop(state.partition, None)
             self._open(state)
         return {state.partition: state.next_offset for state in sound}
 
@@ -180,7 +188,7 @@ class Lanes:
             self._strikes.pop(partition, None)
         if isinstance(error, CorruptionError):
             self._halt(partition, str(error))
-        elif isinstance(error, TransportError):
+        elif isinstance(error, TransportError | SetupError):  # servers away, or an access rule that a person mends
             _log.warning("partition_interrupted", partition=partition, error=str(error))
             self._locate_later(partition)
         else:
@@ -205,5 +213,5 @@ class Lanes:
     def _halt(self, partition: int, reason: str) -> None:
         self.reader.abandon(partition)
         self._unsaved[partition] = reason
-        self._metrics.set_halted(partition, True)
+        self.halted[partition] = reason
         _log.error("partition_halted", partition=partition, reason=reason)

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 
+from carenet.node.health import HealthCollector, WorkerHealth
 from carenet.rules.effects import Effects
 
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+_RECORDS = (1, 4, 16, 64, 256, 1024, 4096)
 
 
 class FoldMetrics:
     """The counters of one worker, in a registry of its own.
 
+    Args:
+        read_health: how the worker is, for the gauges that are computed when they are asked for.
+
     Attributes:
-        registry: to be served by whoever runs the worker.
+        registry: to be served by whoever runs the worker (`exposition`).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, read_health: Callable[[], WorkerHealth]) -> None:
         self.registry = registry = CollectorRegistry()
+        registry.register(HealthCollector(read_health))
+        ProcessCollector(registry=registry)
         self._accepted = Counter(
             "carenet_fold_accepted", "Statements that became entries.", ["partition"], registry=registry
         )
@@ -33,13 +40,10 @@ class FoldMetrics:
             buckets=_SECONDS,
             registry=registry,
         )
-        self._next_offset = Gauge(
-            "carenet_fold_next_offset", "The first offset that is not decided.", ["partition"], registry=registry
+        self._batch = Histogram(
+            "carenet_fold_batch_records", "Records of a committed batch.", buckets=_RECORDS, registry=registry
         )
         self._failures = Counter("carenet_fold_failures", "Lanes that ended early.", ["kind"], registry=registry)
-        self._halted = Gauge(
-            "carenet_fold_halted", "Whether a partition is not served.", ["partition"], registry=registry
-        )
 
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:
@@ -50,16 +54,11 @@ class FoldMetrics:
 
     def count(self, effects: Effects) -> None:
         """Count what was committed."""
-        partition = str(effects.state.partition)
-        self._accepted.labels(partition).inc(len(effects.accepted))
-        self._next_offset.labels(partition).set(effects.state.next_offset)
+        self._accepted.labels(str(effects.state.partition)).inc(len(effects.accepted))
+        self._batch.observe(len(effects.accepted) + len(effects.rejected))
         for each in effects.rejected:
             self._refused.labels(str(each.reason)).inc()
 
     def count_failure(self, kind: str) -> None:
         """Count a lane that ended early, by the error's class."""
         self._failures.labels(kind).inc()
-
-    def set_halted(self, partition: int, is_halted: bool) -> None:
-        """Say whether a partition is served."""
-        self._halted.labels(str(partition)).set(is_halted)

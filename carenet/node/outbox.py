@@ -49,6 +49,10 @@ class EntriesOutbox:
     def __repr__(self) -> str:
         return f"<EntriesOutbox {self._partition}: {self._published} published, {self._marked} marked>"
 
+    def count_unpublished(self, size: int) -> int:
+        """How many of a partition's entries were not sent yet; 0 until the store was asked."""
+        return max(0, size - self._published) if self._published is not None else 0
+
     def note_commit(self, is_urgent: bool) -> None:
         """Say that there are new entries; urgent ones, which a relay waits for, are sent at once."""
         self._woken.set()

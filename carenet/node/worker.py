@@ -28,6 +28,7 @@ from carenet.bus.topics import check_topics, fold_group_of, topics_of
 from carenet.errors import TransportError
 from carenet.node.backoff import Backoff
 from carenet.node.config import WorkerConfig
+from carenet.node.health import Standing, WorkerHealth
 from carenet.node.lanes import Lanes
 from carenet.node.metrics import FoldMetrics
 from carenet.node.selftest import check_signature_rule
@@ -35,6 +36,7 @@ from carenet.store.store import Store
 
 _READ_S = 0.2  # how long one read waits; also how soon a stop is noticed
 _REPORT_EVERY_S = 5.0
+_LOOK_EVERY_S = 1.0  # and how old the figures for displays may be
 
 _log = structlog.get_logger(__name__)
 
@@ -53,10 +55,22 @@ class FoldWorker:
         self._config = config
         self._topics = topics_of(config.genesis, config.node)
         self._stopping = asyncio.Event()
-        self.metrics = FoldMetrics()
+        self._lanes: Lanes | None = None  # while there are servers
+        self._away: dict[str, str] = {}  # what failed last, by what was tried
+        self._standings: dict[int, Standing] = {}  # as of the last look
+        self.metrics = FoldMetrics(self.health)
 
     def __repr__(self) -> str:
         return f"<FoldWorker of {self._topics.events.name} for {self._config.node}>"
+
+    def health(self) -> WorkerHealth:
+        """How it is: the partitions' figures as of up to a second ago, the rest now. Any thread may ask."""
+        lanes, away = self._lanes, tuple(self._away.copy().values())
+        if lanes is None:
+            return WorkerHealth(away=away)
+        assigned = lanes.reader.assigned
+        halted = {each: reason for each, reason in lanes.halted.copy().items() if each in assigned}
+        return WorkerHealth(assigned, halted, away, self._standings)
 
     def stop(self) -> None:
         """Let `run` come to its end: commits under way are finished, the partitions given back."""
@@ -78,6 +92,7 @@ class FoldWorker:
                 await self._serve(backoff)
             except TransportError as exc:
                 _log.warning("servers_away", error=str(exc))
+                self._away = {"starting": str(exc)}
                 await self._pause(backoff.next_s())
 
     async def _serve(self, backoff: Backoff) -> None:
@@ -93,6 +108,8 @@ class FoldWorker:
             stack.callback(executor.shutdown, wait=False, cancel_futures=True)
             lanes = Lanes(config, self._topics, store, producer, executor=executor, metrics=self.metrics)
             reader = await stack.enter_async_context(self._reader(lanes))
+            self._lanes, self._away = lanes, {}
+            stack.callback(setattr, self, "_lanes", None)
             # Before the group is left, so that whoever takes over finds no commit of ours under way.
             stack.push_async_callback(lanes.stop)
             backoff.reset()
@@ -114,22 +131,26 @@ class FoldWorker:
 
     async def _read(self, reader: BatchReader, lanes: Lanes) -> None:
         backoff = Backoff()
-        reported_s = checked_s = time.monotonic()
+        reported_s = checked_s = looked_s = time.monotonic()
         while not self._stopping.is_set():
             try:
                 batches = await reader.read(_READ_S)
                 backoff.reset()
+                self._away.pop("reading", None)
             except LostHistoryError as exc:
                 lanes.doubt(exc)
                 continue
             except TransportError as exc:
                 _log.warning("reading_delayed", error=str(exc))
+                self._away["reading"] = str(exc)
                 await self._pause(backoff.next_s())
                 continue
             await lanes.keep_only(reader.assigned)
             for batch in batches:
                 await lanes.offer(batch)
             now_s = time.monotonic()
+            if now_s - looked_s > _LOOK_EVERY_S:
+                looked_s, self._standings = now_s, lanes.standings()
             if now_s - reported_s > _REPORT_EVERY_S:
                 reported_s = now_s
                 await reader.report(lanes.next_offsets())
