@@ -17,6 +17,7 @@ EDDSA = -8  # with Ed25519; the value that today's COSE verifiers know (RFC 9053
 
 _TAG_SIGN1 = 0xD2  # tag 18
 _SIGN1_ITEMS = 4
+_BYTES = 2  # the CBOR major type of byte strings
 _THUMBPRINT_PREFIX = bytes.fromhex("a3010120062158 20".replace(" ", ""))  # {1: 1 (OKP), -1: 6 (Ed25519), -2: x}
 
 
@@ -43,7 +44,14 @@ def encode_sign1(
     protected: bytes, payload: bytes | None, signature: bytes, unprotected: dict[int | str, Any] | None = None
 ) -> bytes:
     """The tagged message (tag 18). `protected` is the encoded header map."""
-    return bytes((_TAG_SIGN1,)) + cbor.encode([protected, unprotected or {}, payload, signature])
+    return frame_sign1(protected, cbor.encode(unprotected or {}), payload, signature)
+
+
+def frame_sign1(protected: bytes, unprotected: bytes, payload: bytes | None, signature: bytes) -> bytes:
+    """As `encode_sign1`, the unprotected header being encoded already."""
+    head = bytes((_TAG_SIGN1, 0x80 | _SIGN1_ITEMS))
+    written = b"\xf6" if payload is None else _encode_bytes(payload)
+    return head + _encode_bytes(protected) + unprotected + written + _encode_bytes(signature)
 
 
 def decode_sign1(data: bytes) -> Sign1:
@@ -70,7 +78,12 @@ def decode_sign1(data: bytes) -> Sign1:
 
 def encode_sig_structure(protected: bytes, payload: bytes) -> bytes:
     """The bytes that a COSE_Sign1 signature covers, with empty external data (RFC 9052 section 4.4)."""
-    return b"\x84\x6aSignature1" + cbor.encode(protected) + b"\x40" + cbor.encode(payload)
+    return b"\x84\x6aSignature1" + _encode_bytes(protected) + b"\x40" + _encode_bytes(payload)
+
+
+def _encode_bytes(data: bytes) -> bytes:
+    """A byte string, without the general encoder: what is signed and framed is nothing else."""
+    return cbor.encode_head(_BYTES, len(data)) + data
 
 
 def compute_thumbprint(ed25519_public: bytes) -> bytes:

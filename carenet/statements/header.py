@@ -18,7 +18,7 @@ TYP = "application/carenet-statement"
 CONTROL_CONTENT = "application/cbor"
 HASH_ALG, HASHED_CONTENT = 258, 259
 SHA_256 = -16
-ED25519_OVER_BATCH = -65537  # private use; reserved: refused until batches are folded
+ED25519_OVER_BATCH = -65537  # private use: the signature is a batch's (`carenet.statements.batch`)
 MAX_CONTENT_TYPE = 127
 
 ISS, SUB, IAT, CTI = 1, 2, 6, 7
@@ -26,6 +26,7 @@ _CTI_BYTES, _KID_BYTES, _NET_BYTES, _DIGEST_BYTES, _SHORT_BYTES = 16, 32, 32, 32
 _REQUIRED = {cose.ALG, cose.KID, cose.CWT_CLAIMS, cose.TYP, "net", "type"}
 _OPTIONAL = {"compartment": None, "epoch": _SHORT_BYTES, "tag": _SHORT_BYTES, "replaces": _DIGEST_BYTES}
 _OPTIONAL |= {"for": _DIGEST_BYTES}
+_ALGS = {cose.EDDSA, ED25519_OVER_BATCH}
 _FORM = {cose.CONTENT_TYPE, HASH_ALG, HASHED_CONTENT}
 
 
@@ -47,6 +48,7 @@ class Header:
         tag: 16 bytes by which an issuer that rebuilt a statement is recognised.
         replaces: digest of the statement that this one corrects.
         trigger: digest of the statement that this one reacts to ("for").
+        alg: -8, signed singly, or -65537, signed as one of a batch.
     """
 
     network: bytes
@@ -62,12 +64,13 @@ class Header:
     tag: bytes | None = None
     replaces: bytes | None = None
     trigger: bytes | None = None
+    alg: int = cose.EDDSA
 
     def encode(self) -> bytes:
         """The protected header's bytes."""
         claims = {ISS: encode_id(self.issuer), SUB: encode_id(self.subject), IAT: self.iat_s, CTI: self.cti}
         header: dict[int | str, Any] = {
-            cose.ALG: cose.EDDSA,
+            cose.ALG: self.alg,
             cose.KID: self.kid,
             cose.CWT_CLAIMS: claims,
             cose.TYP: TYP,
@@ -91,7 +94,7 @@ def parse_header(header: dict[int | str, Any]) -> Header:
         StatementError: a missing, unknown or ill-formed label; the message names it and the rule.
     """
     _check_labels(header)
-    _expect(header[cose.ALG] == cose.EDDSA, "alg is -8 (EdDSA)")
+    _expect(_is_alg(header[cose.ALG]), "alg is -8 (EdDSA) or -65537 (Ed25519 over a batch)")
     _expect(header[cose.TYP] == TYP, f"typ is {TYP}")
     issuer, subject, iat_s, cti = _parse_claims(header[cose.CWT_CLAIMS])
     _expect(is_name(header["type"]), "type is a name")
@@ -115,6 +118,7 @@ def parse_header(header: dict[int | str, Any]) -> Header:
         tag=header.get("tag"),
         replaces=header.get("replaces"),
         trigger=header.get("for"),
+        alg=header[cose.ALG],
     )
 
 
@@ -149,6 +153,10 @@ def _parse_form(header: dict[int | str, Any]) -> str | None:
     content_type = header[HASHED_CONTENT]
     _expect(isinstance(content_type, str) and 0 < len(content_type) <= MAX_CONTENT_TYPE, "259 is a media type")
     return str(content_type)
+
+
+def _is_alg(value: Any) -> bool:
+    return isinstance(value, int) and value in _ALGS
 
 
 def _is_raw(value: Any, length: int) -> bool:

@@ -6,7 +6,7 @@ have to know (current epochs, who reads) as arguments, so that a test can also g
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
@@ -16,11 +16,11 @@ from carenet.encoding.ed25519 import SigningKey
 from carenet.encoding.ids import encode_id, sha256
 from carenet.statements import keys
 from carenet.statements.genesis import AuthorityKey, Genesis, NodeKey
-from carenet.statements.header import Header
+from carenet.statements.header import ED25519_OVER_BATCH, Header
 from carenet.statements.payloads import Admit, EpochBegin, Give, KeyShare, Open, Retract, Rotate, Suspend, Withdraw
 from carenet.statements.records import RecordValue, RelayProof, encode_record, partition_of
 from carenet.statements.shape import Shape
-from carenet.statements.statement import Statement
+from carenet.statements.statement import Statement, Unsigned, sign_batch
 from tests.support.actors import NOW_S, Actor, actor, hpke_public, sign, signing_key
 
 COMPARTMENTS = ("clinical", "medication", "identity")
@@ -66,6 +66,14 @@ class Patient:
 def epoch_ids(publics: Iterable[bytes]) -> tuple[bytes, ...]:
     """The ids of epochs by their public keys."""
     return tuple(map(keys.compute_epoch_id, publics))
+
+
+def in_batch(signer: Actor, messages: Sequence[Message]) -> list[Message]:
+    """The same messages, signed by one signature instead of one each."""
+    headers = [replace(each.statement.header, alg=ED25519_OVER_BATCH) for each in messages]
+    parts = [Unsigned.of(header, each.statement.payload) for header, each in zip(headers, messages, strict=True)]
+    signed = sign_batch(parts, signer.key)
+    return [replace(each, statement=statement) for each, statement in zip(messages, signed, strict=True)]
 
 
 class World:

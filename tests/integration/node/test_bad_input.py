@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -21,7 +22,7 @@ from carenet.store.stored import StoredEntry, StoredRejection
 from tests.support.actors import Actor, actor, sign_anything
 from tests.support.gatewayclient import raw, text
 from tests.support.scene import PARTITION, Scene, scene
-from tests.support.world import Message, epoch_ids
+from tests.support.world import Message, epoch_ids, in_batch
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -131,11 +132,20 @@ async def _unknown_header(node: Scene) -> Bad:
     return Bad(care.key, _with_statement(care, encoded))
 
 
-async def _batch_signature(node: Scene) -> Bad:
-    care = node.care()
-    header = cbor.decode(care.statement.protected) | {cose.ALG: -65537}
+async def _batch_place(node: Scene) -> Bad:
+    care = node.care()  # signed singly, and posing as one of a batch
+    header = cbor.decode(care.statement.protected)
     encoded = sign_anything(node.world.clinician, header, care.statement.payload, batch=[0, 1, []])
     return Bad(care.key, _with_statement(care, encoded))
+
+
+async def _other_place(node: Scene) -> Bad:
+    care = in_batch(node.world.clinician, [node.care(), node.care()])[0]
+    place = care.statement.place
+    assert place is not None
+    unprotected: dict[int | str, Any] = {"batch": [1, place.size, list(place.path)]}
+    parts = care.statement.protected, care.statement.payload, care.statement.signature
+    return Bad(care.key, _with_statement(care, cose.encode_sign1(*parts, unprotected)))
 
 
 async def _other_network(node: Scene) -> Bad:
@@ -345,7 +355,7 @@ CASES: dict[str, list[Callable[[Scene], Awaitable[Bad]]]] = {
         _longer_header,
         _nested,
     ],
-    "bad_statement": [_unknown_header, _batch_signature, _nested_payload],
+    "bad_statement": [_unknown_header, _batch_place, _nested_payload],
     "wrong_network": [_other_network],
     "wrong_partition": [_other_partition, _network_statement_elsewhere],
     "wrong_key": [_other_key],
@@ -353,7 +363,7 @@ CASES: dict[str, list[Callable[[Scene], Awaitable[Bad]]]] = {
     "suspended": [_suspended],
     "stale_key": [_rotated_away],
     "wrong_kid": [_anothers_kid],
-    "bad_signature": [_flipped_signature, _flipped_payload, _flipped_header],
+    "bad_signature": [_flipped_signature, _flipped_payload, _flipped_header, _other_place],
     "future": [_future],
     "too_old": [_past],
     "body_missing": [_without_body],

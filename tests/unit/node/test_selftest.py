@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -31,3 +34,19 @@ def test_a_library_that_believes_everything_or_nothing_is_refused(monkeypatch: p
         monkeypatch.setattr(selftest, "is_valid_signature", lambda *_, answer=answer: answer)
         with pytest.raises(SetupError):
             check_signature_rule()
+
+
+@pytest.mark.parametrize(
+    ("name", "blind", "case"),
+    [
+        ("is_root_signed", lambda *_: True, "batch-another-leaf"),
+        ("is_root_signed", lambda *_: False, "batch-first"),
+        ("compute_batch_root", lambda _, place: place.path[-1] if place.path else bytes(32), "batch-last"),
+    ],
+)
+def test_a_build_that_judges_batches_otherwise_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, blind: Callable[..., Any], case: str
+) -> None:
+    monkeypatch.setattr(selftest, name, blind)
+    with pytest.raises(SetupError, match=case):
+        check_signature_rule()

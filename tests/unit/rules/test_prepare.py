@@ -9,9 +9,9 @@ from carenet.encoding.ids import encode_id
 from carenet.rules.prepare import RawRecord, prepare, scope_of
 from carenet.rules.reasons import Reason
 from carenet.statements.records import MAX_RECORD_BYTES, RecordValue, encode_record
-from tests.support.actors import sign_anything
+from tests.support.actors import Actor, sign_anything
 from tests.support.ward import PARTITION, Ward
-from tests.support.world import Message
+from tests.support.world import Message, Patient, in_batch
 
 
 @pytest.fixture
@@ -95,10 +95,41 @@ def test_an_unknown_header_is_refused_although_its_signature_holds(ward: Ward, c
     ward.refuse_record(PARTITION, care.key, encode_record(RecordValue(encoded, care.body)), Reason.BAD_STATEMENT)
 
 
-def test_a_batch_signature_is_refused_until_batches_are_folded(ward: Ward, care: Message) -> None:
+def test_a_batch_is_folded_whatever_its_order_and_each_of_it_alone(ward: Ward) -> None:
+    messages = in_batch(ward.world.clinician, [ward.world.care(*_args(ward)) for _ in range(5)])
+    for message in (messages[3], messages[0], messages[4]):
+        ward.accept(message)
+    ward.refuse(messages[3], Reason.DUPLICATE)
+
+
+def test_a_refused_statement_of_a_batch_harms_no_other(ward: Ward) -> None:
+    late = ward.world.care(*_args(ward), iat_s=ward.world.clock_ms // 1000 - 4000)
+    first, refused, last = in_batch(
+        ward.world.clinician, [ward.world.care(*_args(ward)), late, ward.world.care(*_args(ward))]
+    )
+    ward.accept(first)
+    ward.refuse(refused, Reason.TOO_OLD)
+    ward.accept(last)
+
+
+def test_a_statement_at_another_place_of_its_batch_is_refused(ward: Ward) -> None:
+    message = in_batch(ward.world.clinician, [ward.world.care(*_args(ward)) for _ in range(2)])[0]
+    statement = message.statement
+    assert statement.place is not None
+    for place, reason in (
+        ([1, 2, list(statement.place.path)], Reason.BAD_SIGNATURE),
+        ([0, 2, [bytes(32)]], Reason.BAD_SIGNATURE),
+        ([0, 3, [bytes(32)]], Reason.BAD_STATEMENT),
+    ):
+        encoded = cose.encode_sign1(statement.protected, statement.payload, statement.signature, {"batch": place})
+        ward.refuse_record(PARTITION, message.key, encode_record(RecordValue(encoded, message.body)), reason)
+    ward.accept(message)
+
+
+def test_a_single_signature_under_the_algorithm_of_batches_is_refused(ward: Ward, care: Message) -> None:
     header = cbor.decode(care.statement.protected) | {cose.ALG: -65537}
     encoded = sign_anything(ward.world.clinician, header, care.statement.payload, batch=[0, 1, []])
-    ward.refuse_record(PARTITION, care.key, encode_record(RecordValue(encoded, care.body)), Reason.BAD_STATEMENT)
+    ward.refuse_record(PARTITION, care.key, encode_record(RecordValue(encoded, care.body)), Reason.BAD_SIGNATURE)
 
 
 def test_a_statement_for_another_network_is_refused(ward: Ward) -> None:
@@ -151,3 +182,7 @@ def test_a_signature_is_verified_once_for_a_key(ward: Ward, care: Message) -> No
     assert prepared.is_signed_by(ward.world.clinician.key.public)
     assert not prepared.is_signed_by(ward.world.nurse.key.public)
     assert prepared._verified == {ward.world.clinician.key.public: True, ward.world.nurse.key.public: False}
+
+
+def _args(ward: Ward) -> tuple[Actor, Patient, bytes]:
+    return ward.world.clinician, ward.patient, ward.current()
