@@ -28,6 +28,11 @@ class Settings(BaseSettings):
         dir: the folder that holds keys, genesis, run.json, and the data of servers that carenet runs itself.
         cache: the folder for Kafka's jars, shared by all state folders of this user.
         kafka: `host:port` (several separated by commas) of a Kafka that is already there; None runs one.
+        kafka_username: name by which this process logs in to Kafka (SCRAM-SHA-512); with `kafka_password`.
+        kafka_password: its password there.
+        kafka_ca: PEM file of the authority of Kafka's certificates; turns TLS on.
+        kafka_certificate: PEM file of this process's certificate for Kafka (mTLS); with `kafka_key` and `kafka_ca`.
+        kafka_key: PEM file of that certificate's key.
         postgres: DSN of a PostgreSQL that is already there; None runs one.
         passphrase: encrypts key files at rest; None leaves them to the file mode.
         roles: which parts of the stream processors this process runs.
@@ -53,6 +58,11 @@ class Settings(BaseSettings):
     node: str = Field(default="node", pattern=r"^[a-z0-9._-]{1,64}$")
     gateway_host: str = "127.0.0.1"
     gateway_port: int = Field(default=0, ge=0, le=65535)
+    kafka_username: str | None = Field(default=None, min_length=1)
+    kafka_password: SecretStr | None = None
+    kafka_ca: Path | None = None
+    kafka_certificate: Path | None = None
+    kafka_key: Path | None = None
     gateway_origin: str | None = Field(default=None, pattern=r"^wss?://[^/\s]+:\d{1,5}$")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

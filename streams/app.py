@@ -20,7 +20,9 @@ from typing import Any
 import faust
 import structlog
 from faust.app.base import BootStrategy
+from faust.auth import Credentials, SASLCredentials, SSLCredentials
 
+from carenet.bus.security import MECHANISM, KafkaLogin
 from carenet.bus.topics import TopicSpec, provision
 from carenet.errors import SetupError, TransportError
 from carenet.logs import set_up_logging
@@ -76,7 +78,8 @@ def build_app(settings: Settings) -> CarenetApp:
         raise SetupError(f"CARENET_ROLES is one of {', '.join(sorted(ROLES))}; there is no role {site.role}")
     app = CarenetApp(
         site.app_id,
-        broker=";".join(f"kafka://{each}" for each in site.kafka.split(",")),
+        broker=";".join(f"kafka://{each}" for each in site.kafka.bootstrap.split(",")),
+        broker_credentials=_credentials(site.kafka),
         store="memory://",
         web_enabled=False,
         topic_disable_leader=True,
@@ -95,6 +98,16 @@ def build_app(settings: Settings) -> CarenetApp:
     # The command line turns the web server on again unless the strategy says no.
     app.boot_strategy = BootStrategy(app, enable_web=False, enable_kafka=bool(app.agents))
     return app
+
+
+def _credentials(login: KafkaLogin) -> Credentials | None:
+    """How Faust's own clients log in."""
+    context = login.make_ssl_context()
+    if login.username is not None:
+        return SASLCredentials(
+            username=login.username, password=login.password, mechanism=MECHANISM, ssl_context=context
+        )
+    return None if context is None else SSLCredentials(context)
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from carenet.bus.security import KafkaLogin, login_of
 from carenet.bus.topics import Topics, app_id_of, topics_of
 from carenet.errors import SetupError
 from carenet.settings import Settings
@@ -17,7 +18,7 @@ class Site:
     Attributes:
         settings: as the environment says.
         genesis: the network's.
-        kafka: `host:port`, several separated by commas.
+        kafka: where Kafka is, and how to log in.
         postgres: DSN of the node's database.
         topics: the network's and the node's.
         role: what this process does.
@@ -26,7 +27,7 @@ class Site:
 
     settings: Settings
     genesis: Genesis
-    kafka: str
+    kafka: KafkaLogin
     postgres: str
     topics: Topics
     role: str
@@ -40,7 +41,8 @@ def site_of(settings: Settings) -> Site:
         SetupError: an address, the role or the genesis is missing; the message says which variable to set.
         BadInputError: the genesis file is not one.
     """
-    if settings.kafka is None or settings.postgres is None:
+    kafka = login_of(settings)
+    if kafka is None or settings.postgres is None:
         raise SetupError("the stream processors need CARENET_KAFKA and CARENET_POSTGRES; `carenet up` sets them")
     if len(settings.roles) != 1:
         raise SetupError("CARENET_ROLES names one role a process: each role is a Faust app of its own")
@@ -52,4 +54,4 @@ def site_of(settings: Settings) -> Site:
     role = settings.roles[0]
     app_id = app_id_of(genesis, settings.node, role)
     topics = topics_of(genesis, settings.node)
-    return Site(settings, genesis, settings.kafka, str(settings.postgres), topics, role, app_id)
+    return Site(settings, genesis, kafka, str(settings.postgres), topics, role, app_id)

@@ -9,10 +9,19 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from aiokafka.errors import ConsumerStoppedError, KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    ConsumerStoppedError,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    SecurityDisabled,
+    TopicAuthorizationFailedError,
+)
 
-from carenet.errors import BadInputError, CorruptionError, TransportError
+from carenet.errors import BadInputError, CorruptionError, SetupError, TransportError
 
+_FORBIDDEN = (TopicAuthorizationFailedError, GroupAuthorizationFailedError, ClusterAuthorizationFailedError)
 _REPEAT_S = 10.0  # an outage logs the same lines several times a second; one each 10 s still tells the story
 
 
@@ -39,12 +48,19 @@ def translated(doing: str) -> Iterator[None]:
 
     Raises:
         BadInputError: the record is larger than the producer may send.
+        SetupError: Kafka's access rules do not allow it to this user; trying again does not help.
         TransportError: anything else that Kafka, the network or a timeout said.
     """
     try:
         yield
     except MessageSizeTooLargeError as exc:
         raise BadInputError(f"{doing}: the record is larger than Kafka's limit of 1 MiB") from exc
+    except _FORBIDDEN as exc:
+        raise SetupError(
+            f"{doing}: Kafka's access rules do not allow this user to do it ({type(exc).__name__})"
+        ) from exc
+    except SecurityDisabled as exc:
+        raise SetupError(f"{doing}: these brokers have no authorizer (authorizer.class.name)") from exc
     except TimeoutError as exc:
         raise TransportError(f"{doing}: no answer from Kafka in time") from exc
     except (KafkaError, ConsumerStoppedError, OSError) as exc:

@@ -16,36 +16,37 @@ from aiokafka.errors import OffsetOutOfRangeError
 
 from carenet.bus.faults import finish_connecting, limit_repeated_logs, translated
 from carenet.bus.reading import raw_record, stop_consumer
+from carenet.bus.security import KafkaAt, client_options, open_client
 from carenet.errors import SetupError
 from carenet.rules.prepare import RawRecord
 
 _TIMEOUT_S = 10.0
 
 
-async def fetch_end_offsets(bootstrap: str, topic: str, timeout_s: float = _TIMEOUT_S) -> dict[int, int]:
+async def fetch_end_offsets(at: KafkaAt, topic: str, timeout_s: float = _TIMEOUT_S) -> dict[int, int]:
     """The offset after the last record of each partition, in the partitions' order.
 
     Raises:
         SetupError: there is no such topic.
         TransportError: Kafka does not answer.
     """
-    async with _look(bootstrap, topic, timeout_s) as (consumer, partitions):
+    async with _look(at, topic, timeout_s) as (consumer, partitions):
         ends = await consumer.end_offsets(partitions)
         return {each.partition: ends[each] for each in partitions}
 
 
-async def fetch_committed(bootstrap: str, group: str, topic: str, timeout_s: float = _TIMEOUT_S) -> dict[int, int]:
+async def fetch_committed(at: KafkaAt, group: str, topic: str, timeout_s: float = _TIMEOUT_S) -> dict[int, int]:
     """How far a consumer group says that it is, by partition; those of which it has said nothing are left out.
 
     Raises:
         TransportError: Kafka does not answer.
     """
     limit_repeated_logs()
-    with translated(f"asking {bootstrap} about the group {group}"):
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(timeout_s * 1000))
+    with translated(f"asking {at} about the group {group}"):
+        admin = AIOKafkaAdminClient(**client_options(at), request_timeout_ms=int(timeout_s * 1000))
         try:
             async with asyncio.timeout(timeout_s):
-                await finish_connecting(admin.start())
+                await finish_connecting(open_client(at, admin.start()))
                 committed = await admin.list_consumer_group_offsets(group)
         finally:
             await admin.close()
@@ -53,12 +54,12 @@ async def fetch_committed(bootstrap: str, group: str, topic: str, timeout_s: flo
 
 
 async def fetch_records(
-    bootstrap: str, topic: str, places: Mapping[int, int], timeout_s: float = _TIMEOUT_S
+    at: KafkaAt, topic: str, places: Mapping[int, int], timeout_s: float = _TIMEOUT_S
 ) -> dict[int, RawRecord | None]:
     """The record at one offset of each of several partitions; None where the log has none at exactly that offset.
 
     Args:
-        bootstrap: `host:port`, several separated by commas.
+        at: where Kafka is, and how to log in.
         topic: a topic that exists.
         places: offsets by partition.
         timeout_s: seconds for all of them.
@@ -68,7 +69,7 @@ async def fetch_records(
         TransportError: Kafka does not answer.
     """
     found: dict[int, RawRecord | None] = {}
-    async with _look(bootstrap, topic, timeout_s) as (consumer, partitions):
+    async with _look(at, topic, timeout_s) as (consumer, partitions):
         ends = await consumer.end_offsets(partitions)
         for partition, offset in places.items():
             at = TopicPartition(topic, partition)
@@ -88,12 +89,12 @@ async def _fetch_one(consumer: AIOKafkaConsumer, at: TopicPartition, offset: int
 
 @asynccontextmanager
 async def _look(
-    bootstrap: str, topic: str, timeout_s: float
+    at: KafkaAt, topic: str, timeout_s: float
 ) -> AsyncIterator[tuple[AIOKafkaConsumer, list[TopicPartition]]]:
     limit_repeated_logs()
-    with translated(f"looking into {topic} at {bootstrap}"):
+    with translated(f"looking into {topic} at {at}"):
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap,
+            **client_options(at),
             auto_offset_reset="none",
             enable_auto_commit=False,
             fetch_max_wait_ms=100,
@@ -101,7 +102,7 @@ async def _look(
         )
         try:
             async with asyncio.timeout(timeout_s):
-                await finish_connecting(consumer.start())
+                await finish_connecting(open_client(at, consumer.start()))
                 cluster = await consumer._client.fetch_all_metadata()  # noqa: SLF001 - `topics` hides the partitions
                 partitions = cluster.partitions_for_topic(topic)
                 if not partitions:

@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from carenet.bus.faults import ends_within, limit_repeated_logs, translated
+from carenet.bus.security import KafkaAt, client_options, open_client
 from carenet.bus.topics import MAX_MESSAGE_BYTES
 from carenet.encoding.ids import encode_id
 from carenet.errors import BadInputError, TransportError
@@ -45,27 +46,28 @@ class Producer:
     """An idempotent producer (`acks=all`) with a timeout around everything; an async context manager.
 
     Args:
-        bootstrap: `host:port`, several separated by commas.
+        at: where Kafka is, and how to log in.
         timeout_s: seconds that one call may take.
 
     Raises:
         TransportError: on entering, if Kafka cannot be reached.
+        SetupError: on entering, if Kafka does not take the login.
     """
 
-    def __init__(self, bootstrap: str, timeout_s: float = _SEND_TIMEOUT_S) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, at: KafkaAt, timeout_s: float = _SEND_TIMEOUT_S) -> None:
+        self._at = at
         self._timeout_s = timeout_s
         self._producer: AIOKafkaProducer | None = None
         self._sent = 0
 
     def __repr__(self) -> str:
         state = "open" if self._producer is not None else "closed"
-        return f"<{type(self).__name__} to {self._bootstrap}: {state}, {self._sent} sent>"
+        return f"<{type(self).__name__} to {self._at}: {state}, {self._sent} sent>"
 
     async def __aenter__(self) -> Self:
         limit_repeated_logs()
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap,
+            **client_options(self._at),
             enable_idempotence=True,
             acks="all",
             max_request_size=MAX_MESSAGE_BYTES,
@@ -73,9 +75,9 @@ class Producer:
             request_timeout_ms=int(self._timeout_s * 1000),
         )
         try:
-            with translated(f"connecting to Kafka at {self._bootstrap}"):
+            with translated(f"connecting to Kafka at {self._at}"):
                 async with asyncio.timeout(self._timeout_s):
-                    await self._producer.start()
+                    await open_client(self._at, self._producer.start())
         except BaseException:
             await self._close()
             raise
@@ -160,19 +162,20 @@ class Publisher:
     """Publishes statements of one network; an async context manager.
 
     Args:
-        bootstrap: `host:port`, several separated by commas.
+        at: where Kafka is, and how to log in.
         genesis: the network's.
         timeout_s: seconds that one send may take.
 
     Raises:
         TransportError: on entering, if Kafka cannot be reached.
+        SetupError: on entering, if Kafka does not take the login.
     """
 
-    def __init__(self, bootstrap: str, genesis: Genesis, timeout_s: float = _SEND_TIMEOUT_S) -> None:
+    def __init__(self, at: KafkaAt, genesis: Genesis, timeout_s: float = _SEND_TIMEOUT_S) -> None:
         self._topic = genesis.topic
         self._partitions = genesis.partitions
         self._network_key = encode_id(genesis.network_id)
-        self._producer = Producer(bootstrap, timeout_s)
+        self._producer = Producer(at, timeout_s)
 
     def __repr__(self) -> str:
         return f"<Publisher to {self._topic} over {self._producer!r}>"

@@ -25,6 +25,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from carenet.bus.faults import LostHistoryError, ends_within, limit_repeated_logs, translated
+from carenet.bus.security import KafkaAt, client_options, open_client
 from carenet.errors import TransportError
 from carenet.rules.prepare import RawRecord
 
@@ -62,7 +63,7 @@ class BatchReader:
     """A member of a node's group of workers; an async context manager.
 
     Args:
-        bootstrap: `host:port`, several separated by commas.
+        at: where Kafka is, and how to log in.
         topic: the events topic.
         group: the consumer group, `fold_group_of`.
         locate: told newly assigned partitions, answers the first offset to read of each, and leaves out those that
@@ -73,11 +74,12 @@ class BatchReader:
 
     Raises:
         TransportError: on entering, if Kafka cannot be reached.
+        SetupError: on entering, if Kafka does not take the login.
     """
 
     def __init__(
         self,
-        bootstrap: str,
+        at: KafkaAt,
         topic: str,
         group: str,
         locate: Locate,
@@ -85,7 +87,7 @@ class BatchReader:
         max_records: int = 4096,
         session_timeout_s: float = _SESSION_TIMEOUT_S,
     ) -> None:
-        self._bootstrap = bootstrap
+        self._at = at
         self._topic = topic
         self._group = group
         self._locate = locate
@@ -108,7 +110,7 @@ class BatchReader:
     async def __aenter__(self) -> Self:
         limit_repeated_logs()
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap,
+            **client_options(self._at),
             group_id=self._group,
             enable_auto_commit=False,
             auto_offset_reset="none",
@@ -121,9 +123,9 @@ class BatchReader:
         )
         self._consumer.subscribe([self._topic], listener=_Listener(self._on_revoked, self._on_assigned))
         try:
-            with translated(f"joining {self._group} at {self._bootstrap}"):
+            with translated(f"joining {self._group} at {self._at}"):
                 async with asyncio.timeout(_START_TIMEOUT_S):
-                    await self._consumer.start()
+                    await open_client(self._at, self._consumer.start())
         except BaseException:
             await self._close()
             raise

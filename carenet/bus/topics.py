@@ -22,6 +22,7 @@ from aiokafka.errors import (
 )
 
 from carenet.bus.faults import finish_connecting, limit_repeated_logs, translated
+from carenet.bus.security import KafkaAt, client_options, open_client
 from carenet.errors import SetupError, TransportError
 from carenet.statements.genesis import Genesis
 
@@ -37,11 +38,13 @@ _HISTORY = {
     "compression.type": "uncompressed",
     "unclean.leader.election.enable": "false",
 }
-_AT_LEAST = {"max.message.bytes"}  # more than asked is as good
+_AT_LEAST = {"max.message.bytes", "min.insync.replicas"}  # more than asked is as good
 _WEEK_MS = 7 * 24 * 3600 * 1000
-_TIMEOUT_S = 30.0
+TIMEOUT_S = 30.0
 _POLL_S = 0.05
-_SAFE_REPLICATION = 3  # from three copies on, two must have a record before it counts as written
+_SAFE_REPLICATION = 3  # copies, where there are so many brokers: one may die and another be away
+_MIN_ISR = "min.insync.replicas"
+_SAFE_ISR = 2  # from three copies on, two must have a record before it counts as written
 
 
 class _MissingTopicError(SetupError):
@@ -58,13 +61,14 @@ class TopicSpec:
     Attributes:
         name: the topic's name.
         partitions: its partition count, from 1.
-        replication: copies of each partition when it is made; not checked later.
+        replication: copies of each partition when it is made; None takes three, or one a broker where there are
+            fewer. With three brokers or more every topic must have three copies, and two of them in every write.
         settings: what it must be set to, and is set to when it is made.
     """
 
     name: str
     partitions: int
-    replication: int = 1
+    replication: int | None = None
     settings: Mapping[str, str] = field(default_factory=lambda: dict(_HISTORY))
 
 
@@ -86,7 +90,7 @@ class Topics:
         return iter((self.events, self.entries, self.checkpoints))
 
 
-def topics_of(genesis: Genesis, node_name: str, replication: int = 1) -> Topics:
+def topics_of(genesis: Genesis, node_name: str, replication: int | None = None) -> Topics:
     """The topics of a node of a network.
 
     A network on `carenet.events` has `carenet.<node>.entries` and `carenet.checkpoints`; one on another topic has them
@@ -95,7 +99,7 @@ def topics_of(genesis: Genesis, node_name: str, replication: int = 1) -> Topics:
     Args:
         genesis: the network's.
         node_name: a name.
-        replication: copies of each partition, 1..brokers.
+        replication: copies of each partition, 1..brokers; None as `TopicSpec` says.
     """
     stem = stem_of(genesis)
     checkpoints = {"cleanup.policy": "delete", "retention.ms": str(_WEEK_MS), "retention.bytes": "-1"}
@@ -113,19 +117,24 @@ def stem_of(genesis: Genesis) -> str:
 
 def app_id_of(genesis: Genesis, node_name: str, role: str) -> str:
     """The Faust app id, and so the consumer group, of one role of a node's stream processors."""
-    return f"{stem_of(genesis)}-{node_name}-{role}"
+    return f"{own_prefix_of(genesis, node_name)}{role}"
 
 
 def fold_group_of(genesis: Genesis, node_name: str) -> str:
     """The consumer group in which a node's fold workers share the partitions."""
-    return f"{stem_of(genesis)}-{node_name}-fold"
+    return f"{own_prefix_of(genesis, node_name)}fold"
 
 
-async def provision(bootstrap: str, specs: Iterable[TopicSpec], timeout_s: float = _TIMEOUT_S) -> None:
+def own_prefix_of(genesis: Genesis, node_name: str) -> str:
+    """What the names of a node's consumer groups, and of its processors' changelogs, begin with."""
+    return f"{stem_of(genesis)}-{node_name}-"
+
+
+async def provision(at: KafkaAt, specs: Iterable[TopicSpec], timeout_s: float = TIMEOUT_S) -> None:
     """Make the topics that are missing, wait until each partition has a leader, and check all of them.
 
     Args:
-        bootstrap: `host:port`, several separated by commas.
+        at: where Kafka is, and how to log in.
         specs: the topics; a `Topics` will do.
         timeout_s: seconds for all of it.
 
@@ -134,7 +143,7 @@ async def provision(bootstrap: str, specs: Iterable[TopicSpec], timeout_s: float
         TransportError: Kafka does not answer.
     """
     wanted = list(specs)
-    async with _admin(bootstrap, timeout_s) as admin:
+    async with open_admin(at, timeout_s) as admin:
         existing = set(await admin.list_topics())
         missing = [spec for spec in wanted if spec.name not in existing]
         if missing:
@@ -148,35 +157,48 @@ async def provision(bootstrap: str, specs: Iterable[TopicSpec], timeout_s: float
                 await asyncio.sleep(_POLL_S)
 
 
-async def check_topics(bootstrap: str, specs: Iterable[TopicSpec], timeout_s: float = _TIMEOUT_S) -> None:
+async def check_topics(at: KafkaAt, specs: Iterable[TopicSpec], timeout_s: float = TIMEOUT_S) -> None:
     """Check that the topics exist and are set as they must be.
 
     Raises:
         SetupError: one is missing or set otherwise; the message names topic and setting.
         TransportError: Kafka does not answer.
     """
-    async with _admin(bootstrap, timeout_s) as admin:
+    async with open_admin(at, timeout_s) as admin:
         await _check(admin, list(specs))
 
 
 @asynccontextmanager
-async def _admin(bootstrap: str, timeout_s: float) -> AsyncIterator[AIOKafkaAdminClient]:
+async def open_admin(at: KafkaAt, timeout_s: float, about: str = "topics") -> AsyncIterator[AIOKafkaAdminClient]:
+    """A client for questions and orders about the cluster.
+
+    Args:
+        at: where Kafka is, and how to log in.
+        timeout_s: seconds for all that is done with it.
+        about: what it is asked about, for messages.
+
+    Raises:
+        SetupError: Kafka does not take the login, or does not allow what is asked.
+        TransportError: Kafka does not answer.
+    """
     limit_repeated_logs()
-    with translated(f"asking Kafka at {bootstrap} about topics"):
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(timeout_s * 1000))
+    with translated(f"asking Kafka at {at} about {about}"):
+        admin = AIOKafkaAdminClient(**client_options(at), request_timeout_ms=int(timeout_s * 1000))
         try:
             async with asyncio.timeout(timeout_s):
-                await finish_connecting(admin.start())
+                await finish_connecting(open_client(at, admin.start()))
                 yield admin
         finally:
             await admin.close()
 
 
 async def _create(admin: AIOKafkaAdminClient, specs: list[TopicSpec]) -> None:
-    new = [
-        NewTopic(spec.name, spec.partitions, spec.replication, topic_configs=_settings_when_made(spec))
-        for spec in specs
-    ]
+    brokers = await _count_brokers(admin)
+    new = []
+    for spec in specs:
+        copies = spec.replication or min(brokers, _SAFE_REPLICATION)
+        settings = {**spec.settings, _MIN_ISR: str(_SAFE_ISR if copies >= _SAFE_REPLICATION else 1)}
+        new.append(NewTopic(spec.name, spec.partitions, copies, topic_configs=settings))
     for name, code, *_ in (await admin.create_topics(new)).topic_errors:
         error = for_code(code)
         if code == 0 or error is TopicAlreadyExistsError:  # another process of ours was faster
@@ -188,8 +210,8 @@ async def _create(admin: AIOKafkaAdminClient, specs: list[TopicSpec]) -> None:
         raise SetupError(f"topic {name}: Kafka refuses to make it: {error.__name__}")
 
 
-def _settings_when_made(spec: TopicSpec) -> dict[str, str]:
-    return {**spec.settings, "min.insync.replicas": "2" if spec.replication >= _SAFE_REPLICATION else "1"}
+async def _count_brokers(admin: AIOKafkaAdminClient) -> int:
+    return len((await admin.describe_cluster())["brokers"])
 
 
 async def _all_led(admin: AIOKafkaAdminClient, specs: list[TopicSpec]) -> bool:
@@ -208,18 +230,35 @@ async def _check(admin: AIOKafkaAdminClient, specs: list[TopicSpec]) -> None:
         if spec.name not in existing:
             raise _MissingTopicError(spec.name)
     described = await admin.describe_topics([spec.name for spec in specs])
-    counts = {each["topic"]: len(each["partitions"]) for each in described}
+    found = {each["topic"]: each["partitions"] for each in described}
     actual = await _fetch_settings(admin, specs)
+    brokers = await _count_brokers(admin)
     for spec in specs:
-        if counts[spec.name] != spec.partitions:
-            raise SetupError(f"topic {spec.name} has {counts[spec.name]} partitions; it must have {spec.partitions}")
+        partitions = found[spec.name]
+        if len(partitions) != spec.partitions:
+            raise SetupError(f"topic {spec.name} has {len(partitions)} partitions; it must have {spec.partitions}")
+        _check_copies(spec.name, min(len(each["replicas"]) for each in partitions), brokers, actual[spec.name])
         for setting, value in spec.settings.items():
-            found = actual[spec.name].get(setting, "")
-            if not _is_set(setting, found, value):
+            held = actual[spec.name].get(setting, "")
+            if not _is_set(setting, held, value):
                 raise SetupError(
-                    f"topic {spec.name}: {setting} is {found or 'not set'}; it must be {value}: alter the topic, or "
+                    f"topic {spec.name}: {setting} is {held or 'not set'}; it must be {value}: alter the topic, or "
                     "found another network (--dir, or carenet demo --reset)"
                 )
+
+
+def _check_copies(topic: str, copies: int, brokers: int, settings: Mapping[str, str]) -> None:
+    if brokers >= _SAFE_REPLICATION > copies:
+        raise SetupError(
+            f"topic {topic} has a partition with {copies} of {_SAFE_REPLICATION} copies: reassign its partitions, so "
+            "that no broker's disk alone holds what was acknowledged"
+        )
+    held = settings.get(_MIN_ISR, "")
+    if copies >= _SAFE_REPLICATION and not _is_set(_MIN_ISR, held, str(_SAFE_ISR)):
+        raise SetupError(
+            f"topic {topic}: {_MIN_ISR} is {held or 'not set'}; with {copies} copies it must be {_SAFE_ISR}: alter the "
+            "topic, or a broker's death can lose what was acknowledged"
+        )
 
 
 def _is_set(setting: str, found: str, wanted: str) -> bool:

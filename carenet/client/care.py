@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from carenet.bus.security import KafkaAt
 from carenet.client import wire
 from carenet.client.cursor import Cursor
 from carenet.client.outcomes import Outcome
@@ -34,7 +35,7 @@ from carenet.statements.genesis import Genesis
 
 
 def connect(
-    gateway: str, identity: Identity | Path | str, kafka: str | None = None, options: Options | None = None
+    gateway: str, identity: Identity | Path | str, kafka: KafkaAt | None = None, options: Options | None = None
 ) -> Care:
     """Open a participant's view of its network: `async with carenet.connect(…) as care:`.
 
@@ -63,7 +64,7 @@ class Care(Publishing, People, Patients):
         resumed: outcomes of what an earlier run had left in the spool.
     """
 
-    def __init__(self, gateway: str, identity: Identity, kafka: str | None, options: Options) -> None:
+    def __init__(self, gateway: str, identity: Identity, kafka: KafkaAt | None, options: Options) -> None:
         self._gateway = gateway
         self._identity = identity
         self._kafka = kafka

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from carenet.bus.publishing import Publisher as KafkaPublisher
+from carenet.bus.security import KafkaAt
 from carenet.client.carriers import Carrier, GatewayCarrier, KafkaCarrier
 from carenet.client.delivery import Delivery
 from carenet.client.directory import Directory
@@ -75,7 +76,7 @@ class Parts:
 
 
 async def open_parts(
-    stack: AsyncExitStack, gateway: str, identity: Identity, kafka: str | None, options: Options
+    stack: AsyncExitStack, gateway: str, identity: Identity, kafka: KafkaAt | None, options: Options
 ) -> Parts:
     """Connect and put the parts together; the stack closes them.
 

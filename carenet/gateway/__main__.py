@@ -17,6 +17,7 @@ import time
 import structlog
 import uvloop
 
+from carenet.bus.security import login_of
 from carenet.errors import CarenetError, SetupError, TransportError
 from carenet.gateway.server import Gateway, GatewayConfig
 from carenet.logs import set_up_logging
@@ -31,13 +32,13 @@ def read_config(settings: Settings) -> GatewayConfig:
     """The gateway's part of the settings.
 
     Raises:
-        SetupError: no database is named.
+        SetupError: no database is named, or only half of a login for Kafka.
     """
     if settings.postgres is None:
         raise SetupError("the gateway needs a database: set CARENET_POSTGRES")
     return GatewayConfig(
         dsn=str(settings.postgres),
-        kafka=settings.kafka,
+        kafka=login_of(settings),
         host=settings.gateway_host,
         port=settings.gateway_port,
         origin=settings.gateway_origin,

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from carenet.bus.publishing import Publisher, Sent
+from carenet.bus.security import KafkaAt
 from carenet.encoding.ids import encode_id
 from carenet.errors import EncodingError, RefusedError, StatementError, TransportError
 from carenet.rules.prepare import RawRecord, prepare, scope_of
@@ -27,11 +28,11 @@ class Publishing:
     It opens its connection with the first statement, so a gateway serves its readers while Kafka is away.
 
     Args:
-        kafka: `host:port`, or None where this gateway publishes nothing.
+        kafka: where Kafka is and how to log in, or None where this gateway publishes nothing.
         genesis: the network's.
     """
 
-    def __init__(self, kafka: str | None, genesis: Genesis) -> None:
+    def __init__(self, kafka: KafkaAt | None, genesis: Genesis) -> None:
         self._kafka = kafka
         self._genesis = genesis
         self._publisher: Publisher | None = None

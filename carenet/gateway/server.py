@@ -19,6 +19,7 @@ from typing import Self
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.typing import Subprotocol
 
+from carenet.bus.security import KafkaAt
 from carenet.gateway.authority import Authority
 from carenet.gateway.describe import Describer
 from carenet.gateway.feed import Feed, load_authority, watch_expiry
@@ -45,7 +46,7 @@ class GatewayConfig:
 
     Attributes:
         dsn: the node's database; it must have been seeded.
-        kafka: `host:port` for `publish`; None publishes nothing.
+        kafka: where Kafka is, for `publish`; None publishes nothing.
         host: address to bind.
         port: port to bind; 0 takes a free one.
         origin: the address as clients dial it, `ws://host:port`; None takes what was bound.
@@ -53,7 +54,7 @@ class GatewayConfig:
     """
 
     dsn: str = field(repr=False)
-    kafka: str | None = None
+    kafka: KafkaAt | None = None
     host: str = "127.0.0.1"
     port: int = 0
     origin: str | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from carenet.bus.security import KafkaAt
 from carenet.node.identity import NodeKeys
 from carenet.statements.genesis import Genesis
 
@@ -13,7 +14,7 @@ class WorkerConfig:
     """Which node's worker, and where its servers are.
 
     Attributes:
-        kafka: `host:port`, several separated by commas.
+        kafka: where Kafka is, and how to log in.
         postgres: DSN of the node's database.
         genesis: the network's.
         node: the node's name, part of its topic and group names.
@@ -23,7 +24,7 @@ class WorkerConfig:
         check_every_s: seconds between two looks whether the topic is still the one that was folded.
     """
 
-    kafka: str
+    kafka: KafkaAt
     postgres: str = field(repr=False)
     genesis: Genesis
     node: str

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Iterable
 
 from carenet.bus.looking import fetch_records
+from carenet.bus.security import KafkaAt
 from carenet.encoding.ids import sha256
 from carenet.errors import EncodingError
 from carenet.rules.effects import KEPT_BYTES
@@ -23,12 +24,12 @@ _TRIES = 5  # a broker that just came back may not have found its log's end yet
 _BETWEEN_S = 0.5
 
 
-async def find_breaks(queries: Queries, bootstrap: str, topic: str, states: Iterable[PartitionState]) -> dict[int, str]:
+async def find_breaks(queries: Queries, kafka: KafkaAt, topic: str, states: Iterable[PartitionState]) -> dict[int, str]:
     """The partitions whose topic is not the one that was folded, with what is wrong.
 
     Args:
         queries: the store.
-        bootstrap: `host:port`, several separated by commas.
+        kafka: where Kafka is, and how to log in.
         topic: the events topic.
         states: how far each partition was folded.
 
@@ -41,7 +42,7 @@ async def find_breaks(queries: Queries, bootstrap: str, topic: str, states: Iter
     for attempt in range(_TRIES):
         if attempt:
             await asyncio.sleep(_BETWEEN_S)
-        found = await fetch_records(bootstrap, topic, places) if places else {}
+        found = await fetch_records(kafka, topic, places) if places else {}
         breaks = {}
         for partition, record in found.items():
             fault = compare(record, await queries.outcome_at(partition, places[partition]))

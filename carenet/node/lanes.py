@@ -22,7 +22,7 @@ from carenet.bus.faults import LostHistoryError
 from carenet.bus.publishing import Producer
 from carenet.bus.reading import Batch, BatchReader
 from carenet.bus.topics import Topics
-from carenet.errors import CorruptionError, TransportError
+from carenet.errors import CorruptionError, SetupError, TransportError
 from carenet.node.backoff import Backoff
 from carenet.node.checkpoints import CheckpointSigner
 from carenet.node.config import WorkerConfig

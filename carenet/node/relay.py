@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import structlog
 
 from carenet.bus.publishing import Publisher
+from carenet.bus.security import KafkaAt
 from carenet.errors import TransportError
 from carenet.statements.genesis import Genesis
 from carenet.statements.records import NETWORK_PARTITION, RecordValue, RelayProof
@@ -157,20 +158,20 @@ class Relay:
 
 
 async def run_relay(
-    dsn: str, bootstrap: str, genesis: Genesis, woken: asyncio.Event, is_mine: Callable[[], bool] = lambda: True
+    dsn: str, kafka: KafkaAt, genesis: Genesis, woken: asyncio.Event, is_mine: Callable[[], bool] = lambda: True
 ) -> None:
     """Relay until cancelled; a server that is away is waited for.
 
     Args:
         dsn: of the node's database.
-        bootstrap: Kafka's `host:port`, several separated by commas.
+        kafka: where Kafka is, and how to log in.
         genesis: the network's.
         woken: set by others when partition 0 accepts a network statement; it saves the wait for the next look.
         is_mine: whether this process relays just now, so that several processes of a node do not all send.
     """
     while True:
         try:
-            async with Store(dsn) as store, Publisher(bootstrap, genesis) as publisher:
+            async with Store(dsn) as store, Publisher(kafka, genesis) as publisher:
                 relay = Relay(store, publisher, genesis)
                 while True:
                     woken.clear()

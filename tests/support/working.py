@@ -54,7 +54,7 @@ async def spawn_worker(config: WorkerConfig, folder: Path) -> asyncio.subprocess
     if not (folder / "node.key").exists():
         (folder / "network.cbor").write_bytes(config.genesis.encode())
         save_node_keys(config.keys, folder / "node.key")
-    arguments = (str(folder), config.kafka, config.postgres, config.node, str(config.max_batch_records))
+    arguments = (str(folder), str(config.kafka), config.postgres, config.node, str(config.max_batch_records))
     with (folder / "worker.log").open("ab") as log:
         return await asyncio.create_subprocess_exec(sys.executable, "-c", _PROGRAM, *arguments, stdout=log, stderr=log)
 
