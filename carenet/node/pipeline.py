@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 from carenet.rules.effects import Effects
 from carenet.rules.fold import fold, needs
+from carenet.rules.permits import Permits
 from carenet.rules.prepare import Prepared, RawRecord, Scope, prepare
 from carenet.rules.rows import (
     EpochsKey,
@@ -74,6 +75,7 @@ class Pipeline:
         self._executor = executor
         self._known: dict[bytes, bytes] = {}  # participant id → a signing key of its
         self._kept: dict[Key, Row | None] = {}  # as committed; see `note_commit`
+        self._permits = Permits()
         self._read: Mapping[Key, Row | None] = {}  # by the decision that is being committed
 
     async def prepare(self, records: Sequence[RawRecord]) -> PreparedBatch:
@@ -88,8 +90,9 @@ class Pipeline:
             TransportError: rows could not be loaded.
         """
         count = len(batch.records)
+        self._permits.attach(batch.records, state)
         loaded: dict[Key, Row | None] = {}
-        view = View(loaded)
+        view = View(loaded, permits=self._permits)
         while missing := await self._compute(count, needs, batch.records, view, self._scope):
             kept = {key: self._kept[key] for key in missing if key in self._kept}
             loaded.update(kept)

@@ -12,6 +12,7 @@ Checks, in order, each with its own reason code (`carenet.rules.reasons`):
  9. the signer may write it: its role, then its grant or standing choice
 10. compartment known   11. reaction not yet done   12. epoch current   13. the rulebook's own transition
 A refused record changes nothing, not even time. A relay of partition 0's decision goes by `carenet.rules.relay`.
+Care data that has a permit (`carenet.rules.permits`) passed 3 and 8 to 13 before; the others are made as always.
 
     while missing := needs(records, view, scope):
         loaded |= store.load(missing)
@@ -21,16 +22,16 @@ A refused record changes nothing, not even time. A relay of partition 0's decisi
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from carenet.encoding.cose import compute_thumbprint
-from carenet.encoding.ids import sha256
 from carenet.errors import StatementError
 from carenet.ledger.entry import NO_PREV, Entry
 from carenet.ledger.hashes import hash_leaf
 from carenet.rules.case import Case, Refusal, is_suspended, parse_payload, participants_with_organisations
+from carenet.rules.checks import check_body, check_record, check_repeat
 from carenet.rules.effects import Accepted, Effects, Rejected
-from carenet.rules.prepare import Prepared, Scope
+from carenet.rules.prepare import Permit, Prepared, Scope
 from carenet.rules.reasons import Reason
 from carenet.rules.relay import check_relay
 from carenet.rules.roles import AUTHORITY, NODE, may_sign
@@ -39,7 +40,6 @@ from carenet.rules.rows import (
     AcceptedRow,
     EpochsKey,
     GrantsKey,
-    IdempotencyKey,
     IdempotencyRow,
     Key,
     ParticipantKey,
@@ -53,14 +53,8 @@ from carenet.rules.rows import (
 )
 from carenet.rules.rulebooks import OPENERS, RULEBOOKS, Rulebook
 from carenet.rules.view import View
-from carenet.statements.header import Header
 from carenet.statements.payloads import Open
 from carenet.statements.statement import Statement
-
-MAX_AGE_MS = 60 * 60 * 1000  # a publisher that was offline for longer seals and signs again
-MAX_AHEAD_MS = 5 * 60 * 1000  # clocks of honest publishers differ by less
-_IDEMPOTENCY_BYTES = 16
-_BODY_DETAIL = "the record's body is not what the statement names"
 
 
 def genesis_rows(scope: Scope) -> dict[Key, Row]:
@@ -76,7 +70,17 @@ def genesis_rows(scope: Scope) -> dict[Key, Row]:
 
 def needs(records: Sequence[Prepared], view: View, scope: Scope) -> set[Key]:
     """The keys that a batch wants and the view has not loaded; ask again after loading, until it is empty."""
-    return view.missing(key for record in records for key in _needs_of(record, view, scope))
+    wanted: set[Key] = set()
+    subjects = set()
+    for record in records:
+        if record.permit is None and not record.is_alike:
+            wanted.update(_needs_of(record, view, scope))
+        else:
+            assert record.id_key is not None
+            wanted.add(record.id_key)
+            subjects.add(record.id_key.in_subject)
+    wanted.update(map(SubjectKey, subjects))
+    return view.missing(wanted)
 
 
 def _needs_of(record: Prepared, view: View, scope: Scope) -> Iterator[Key]:
@@ -89,7 +93,8 @@ def _needs_of(record: Prepared, view: View, scope: Scope) -> Iterator[Key]:
         return
     yield SubjectKey(header.subject)
     if record.proof is None:
-        yield _idempotency_key(header)
+        assert record.id_key is not None, "every statement has one"
+        yield record.id_key
         yield from participants_with_organisations((header.issuer,), view)
     if header.subject != scope.network:
         yield EpochsKey(header.subject)
@@ -119,7 +124,7 @@ def fold(records: Sequence[Prepared], view: View, state: PartitionState, scope: 
         scope: the network's constants and the partition.
         next_offset: one past the last offset that the batch covers.
     """
-    batch = _Batch(view, state, scope)
+    batch = _Batch(records, view, state, scope)
     for record in records:
         batch.decide(record)
     return batch.effects(state.next_offset, next_offset)
@@ -128,11 +133,13 @@ def fold(records: Sequence[Prepared], view: View, state: PartitionState, scope: 
 class _Batch:
     """A batch being decided: the plain loop over records."""
 
-    __slots__ = ("accepted", "is_urgent", "log_time_ms", "rejected", "scope", "tree", "view")
+    __slots__ = ("accepted", "chains", "is_urgent", "log_time_ms", "rejected", "replaced", "scope", "tree", "view")
 
-    def __init__(self, view: View, state: PartitionState, scope: Scope) -> None:
+    def __init__(self, records: Sequence[Prepared], view: View, state: PartitionState, scope: Scope) -> None:
         self.view, self.scope = view, scope
         self.tree = state.tree.copy()
+        self.chains: dict[bytes, _Chain] = {}  # heads that moved and are not written yet
+        self.replaced = {each.statement.header.replaces for each in records if each.statement is not None}
         self.log_time_ms = state.log_time_ms
         self.accepted: list[Accepted] = []
         self.rejected: list[Rejected] = []
@@ -142,14 +149,20 @@ class _Batch:
         try:
             if record.fault is not None:
                 raise Refusal(*record.fault)
-            if record.proof is not None:
+            now_ms = max(self.log_time_ms, record.timestamp_ms)
+            permit = self.view.permits.find(record, now_ms) if record.is_alike else record.permit
+            if permit is not None:
+                self._apply_permitted(record, permit, now_ms)
+            elif record.proof is not None:
                 self._apply_relay(record)
             else:
-                self._apply_statement(record)
+                self._apply_statement(record, now_ms)
         except Refusal as refusal:
             self.rejected.append(_rejected(record, refusal, self.view))
 
     def effects(self, before: int, next_offset: int) -> Effects:
+        for subject in list(self.chains):
+            self._write_head(subject)
         partition = self.scope.partition
         return Effects(
             before=before,
@@ -161,61 +174,106 @@ class _Batch:
             is_urgent=self.is_urgent,
         )
 
-    def _apply_statement(self, record: Prepared) -> None:
+    def _apply_permitted(self, record: Prepared, permit: Permit, now_ms: int) -> None:
+        """Care data that was judged before in all but what hangs on the record itself."""
+        statement, id_key = record.statement, record.id_key
+        assert statement is not None
+        assert id_key is not None
+        used = self.view.idempotency(id_key)
+        check_repeat(statement, used)
+        check_record(record, statement, permit.public, used, now_ms)
+        self.log_time_ms = now_ms
+        subject = statement.header.subject
+        chain = self.chains.get(subject) or self._chain(subject)
+        entry = Entry(subject, chain.next_seq, chain.head, statement.digest, now_ms)
+        chain.head = self._append(record, statement, entry)
+        chain.next_seq += 1
+
+    def _apply_statement(self, record: Prepared, now_ms: int) -> None:
         assert record.statement is not None
-        now_ms = max(self.log_time_ms, record.timestamp_ms)
+        header = record.statement.header
+        self._write_head(header.subject)
         case = Case(self.scope, self.view, record, record.statement, now_ms)
         book, reactions = _judge(case)
-        header = record.statement.header
         subject = case.subject
         seq, prev = (subject.next_seq, subject.head) if subject else (0, NO_PREV)
-        entry = Entry(header.subject, seq, prev, record.statement.digest, now_ms)
         self.log_time_ms = now_ms
-        self._append(case, book, entry)
-        tag_row = IdempotencyRow(record.statement.digest, header.tag)
-        self.view.written[_idempotency_key(header)] = tag_row
+        self._apply_case(case, book, Entry(header.subject, seq, prev, record.statement.digest, now_ms))
         for reaction in reactions:
             self.view.written[reaction] = ReactionRow(record.statement.digest)
+        if case.payload is None:
+            assert case.signer is not None
+            self.view.permits.note(record, header, Permit(case.signer.sign, book.lasting_until_ms(case)))
 
     def _apply_relay(self, record: Prepared) -> None:
         assert record.statement is not None
         subject = self.view.subject(self.scope.network)
         assert subject is not None, "the genesis seeds the network's subject"
         entry = check_relay(record, subject, self.scope)
-        if record.body_fault is not None:  # anybody may send a relay, and the body is stored
-            raise Refusal(record.body_fault, _BODY_DETAIL)
+        check_body(record)  # anybody may send a relay, and the body is stored
         case = Case(self.scope, self.view, record, record.statement, entry.log_time_ms, subject=subject)
         case.payload = parse_payload(record.statement)
-        self._append(case, RULEBOOKS[subject.kind], entry)
+        self._apply_case(case, RULEBOOKS[subject.kind], entry)
 
-    def _append(self, case: Case, book: Rulebook, entry: Entry) -> None:
+    def _apply_case(self, case: Case, book: Rulebook, entry: Entry) -> None:
         if book.apply(case):
             self.is_urgent = True
-        leaf = hash_leaf(entry.encode())
-        index = self.tree.size
-        self.tree.append(leaf)
-        key = SubjectKey(entry.subject)
+        if case.payload is not None:
+            self.view.permits.forget(case.statement.header)
+        leaf = self._append(case.record, case.statement, entry)
         subject = self.view.subject(entry.subject)
         assert subject is not None, "a rulebook that opens a subject writes its row"
-        self.view.written[key] = replace(subject, next_seq=entry.seq + 1, head=leaf)
-        header = case.statement.header
-        accepted_row = AcceptedRow(entry.seq, header.issuer, header.type, header.compartment)
-        self.view.written[AcceptedKey(entry.subject, entry.digest)] = accepted_row
-        record = case.record
+        self.view.written[SubjectKey(entry.subject)] = replace(subject, next_seq=entry.seq + 1, head=leaf)
+
+    def _append(self, record: Prepared, statement: Statement, entry: Entry) -> bytes:
+        """Put an entry into the log, and say its leaf hash."""
+        encoded = entry.encode()
+        leaf = hash_leaf(encoded)
         self.accepted.append(
-            Accepted(record.offset, index, entry, case.statement, record.body, record.timestamp_ms),
+            Accepted(record.offset, self.tree.size, entry, encoded, statement, record.body, record.timestamp_ms)
         )
+        self.tree.append(leaf)
+        header = statement.header
+        if entry.digest in self.replaced:
+            row = AcceptedRow(entry.seq, header.issuer, header.type, header.compartment)
+            self.view.written[AcceptedKey(entry.subject, entry.digest)] = row
+        if record.proof is None:
+            assert record.id_key is not None
+            self.view.written[record.id_key] = IdempotencyRow(entry.digest, header.tag)
+        return leaf
+
+    def _chain(self, subject: bytes) -> _Chain:
+        row = self.view.subject(subject)
+        assert row is not None, "a permit is about a subject that exists"
+        chain = self.chains[subject] = _Chain(row.next_seq, row.head)
+        return chain
+
+    def _write_head(self, subject: bytes) -> None:
+        """Write a head that moved, for who reads the subject's row."""
+        chain = self.chains.pop(subject, None)
+        if chain is not None:
+            row = self.view.subject(subject)
+            assert row is not None
+            self.view.written[SubjectKey(subject)] = replace(row, next_seq=chain.next_seq, head=chain.head)
+
+
+@dataclass(slots=True)
+class _Chain:
+    """The end of a subject's chain while a batch grows it: rows are frozen, and one an entry would cost more."""
+
+    next_seq: int
+    head: bytes
 
 
 def _judge(case: Case) -> tuple[Rulebook, tuple[ReactionKey, ...]]:
     """Checks 2 to 13; raises `Refusal` at the first that fails."""
-    _check_repeat(case)
-    _check_signer(case)
-    _check_freshness(case)
-    case.require(case.record.body_fault is None, case.record.body_fault or Reason.BODY_MISSING, _BODY_DETAIL)
-    _check_idempotency(case)
+    record = case.record
+    assert record.id_key is not None
+    used = case.view.idempotency(record.id_key)
+    check_repeat(case.statement, used)
+    case.signer = _find_signer(case)
+    check_record(record, case.statement, case.signer.sign, used, case.now_ms)
     book = _find_rulebook(case)
-    assert case.signer is not None
     allowed = may_sign(case.signer, case.statement.header.type)
     case.require(allowed, Reason.ROLE_FORBIDS, "no role of the signer allows this type")
     book.check_permission(case)
@@ -230,13 +288,7 @@ def _judge(case: Case) -> tuple[Rulebook, tuple[ReactionKey, ...]]:
     return book, reactions
 
 
-def _check_repeat(case: Case) -> None:
-    used = case.view.idempotency(_idempotency_key(case.statement.header))
-    if used is not None and used.digest == case.statement.digest:
-        raise Refusal(Reason.DUPLICATE, "the same statement was accepted before", used.digest)
-
-
-def _check_signer(case: Case) -> None:
+def _find_signer(case: Case) -> ParticipantRow:
     header = case.statement.header
     signer = case.view.participant(header.issuer)
     case.require(signer is not None, Reason.UNKNOWN_SIGNER, "iss is not a participant in this partition")
@@ -244,24 +296,7 @@ def _check_signer(case: Case) -> None:
     case.require(not is_suspended(signer, case.view), Reason.SUSPENDED, "the signer or its organisation is suspended")
     case.require(header.kid not in signer.retired, Reason.STALE_KEY, "kid is a key that the signer rotated away")
     case.require(header.kid == compute_thumbprint(signer.sign), Reason.WRONG_KID, "kid is not the signer's key")
-    case.require(case.record.is_signed_by(signer.sign), Reason.BAD_SIGNATURE, "the signature does not hold")
-    case.signer = signer
-
-
-def _check_freshness(case: Case) -> None:
-    iat_ms = case.statement.header.iat_s * 1000
-    case.require(iat_ms >= case.now_ms - MAX_AGE_MS, Reason.TOO_OLD, "iat is more than 1 h before the log's time")
-    case.require(iat_ms <= case.now_ms + MAX_AHEAD_MS, Reason.FUTURE, "iat is more than 5 min after the log's time")
-
-
-def _check_idempotency(case: Case) -> None:
-    header = case.statement.header
-    used = case.view.idempotency(_idempotency_key(header))
-    if used is None:
-        return
-    if header.tag is not None and header.tag == used.tag:
-        raise Refusal(Reason.DUPLICATE, "the same event, rebuilt", used.digest)
-    raise Refusal(Reason.CONFLICTING_ID, "cti was used for other content", used.digest)
+    return signer
 
 
 def _find_rulebook(case: Case) -> Rulebook:
@@ -283,10 +318,6 @@ def _find_rulebook(case: Case) -> Rulebook:
     return RULEBOOKS[case.payload.kind]
 
 
-def _idempotency_key(header: Header) -> IdempotencyKey:
-    return IdempotencyKey(header.subject, sha256(header.issuer + header.cti)[:_IDEMPOTENCY_BYTES])
-
-
 def _rejected(record: Prepared, refusal: Refusal, view: View) -> Rejected:
     statement = record.statement
     issuer = statement.header.issuer if statement else None
@@ -303,5 +334,7 @@ def _rejected(record: Prepared, refusal: Refusal, view: View) -> Rejected:
 
 
 def _is_proven(record: Prepared, statement: Statement, view: View) -> bool:
+    if record.permit is not None:
+        return record.is_signed_by(record.permit.public)
     signer = view.participant(statement.header.issuer)
     return signer is not None and record.is_signed_by(signer.sign)

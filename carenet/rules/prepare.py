@@ -6,17 +6,21 @@ the decision, so what is computed here can be computed anywhere, any number of t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hmac import compare_digest
+from typing import NamedTuple
 
 from carenet.encoding.cbor import MAX_INT
 from carenet.encoding.ids import encode_id, sha256
 from carenet.errors import EncodingError, StatementError
 from carenet.rules.effects import KEPT_BYTES
 from carenet.rules.reasons import Reason
+from carenet.rules.rows import IdempotencyKey
 from carenet.statements.genesis import Genesis
 from carenet.statements.records import MAX_RECORD_BYTES, NETWORK_PARTITION, RelayProof, decode_record, partition_of
 from carenet.statements.statement import Statement, parse_statement
+
+_ID_BYTES = 16  # of SHA-256(iss ‖ cti)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,18 @@ class RawRecord:
     is_log_append_time: bool
 
 
+class Permit(NamedTuple):
+    """An earlier judgement that holds for a record too (`carenet.rules.permits`).
+
+    Attributes:
+        public: the signer's current key.
+        until_ms: the log time at which it ends by itself, or None.
+    """
+
+    public: bytes
+    until_ms: int | None
+
+
 @dataclass(slots=True)
 class Prepared:
     """A record with everything about it that does not depend on state.
@@ -72,6 +88,9 @@ class Prepared:
         statement, body, proof: what could be read.
         body_fault: why the body is not what the statement names, or None; kept apart from `fault` because the fold asks
             it later in the order of checks.
+        id_key: the key of the statement's (subject, issuer, cti), where a statement could be read.
+        permit: what the fold need not judge again, or None.
+        is_alike: whether an earlier record of its batch asks for all rows that this one needs.
     """
 
     offset: int
@@ -82,14 +101,17 @@ class Prepared:
     body: bytes | None = None
     proof: RelayProof | None = None
     body_fault: Reason | None = None
-    _verified: dict[bytes, bool] = field(default_factory=dict)
+    id_key: IdempotencyKey | None = None
+    permit: Permit | None = None
+    is_alike: bool = False
+    _verified: tuple[bytes, bool] | None = None  # a key, and whether the signature holds under it
 
     def is_signed_by(self, public: bytes) -> bool:
-        """Whether the statement's signature holds under a key; computed once a key."""
+        """Whether the statement's signature holds under a key; the last key's answer is kept."""
         assert self.statement is not None
-        if public not in self._verified:
-            self._verified[public] = self.statement.is_signed_by(public)
-        return self._verified[public]
+        if self._verified is None or self._verified[0] != public:
+            self._verified = (public, self.statement.is_signed_by(public))
+        return self._verified[1]
 
 
 def prepare(raw: RawRecord, scope: Scope) -> Prepared:
@@ -118,8 +140,10 @@ def _read(raw: RawRecord, scope: Scope, prepared: Prepared) -> tuple[Reason, str
     except StatementError as exc:
         return Reason.BAD_STATEMENT, str(exc)
     prepared.body, prepared.proof = value.body, value.proof
+    header = prepared.statement.header
+    prepared.id_key = IdempotencyKey(header.subject, sha256(header.issuer + header.cti)[:_ID_BYTES])
     prepared.body_fault = _check_body(prepared.statement, value.body)
-    if prepared.statement.header.network != scope.network:
+    if header.network != scope.network:
         return Reason.WRONG_NETWORK, "net is another network's id"
     return None
 

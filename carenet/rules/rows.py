@@ -1,68 +1,70 @@
 """The decision state of one partition: what the fold reads and writes, as keys and frozen rows.
 
-A key names a row whether it exists or not (keys are classes and not tuples, so that a subject and a participant of one
-id are two keys); a view leads from a loaded key to its row, or to None where there is none.
+A key names a row whether it exists or not; a view leads from a loaded key to its row, or to None where there is none.
+Keys are tuples, since every record asks for several and tuples hash fastest; the table is part of a key, so that a
+subject and a participant of one id are two keys.
 Replicas hold equal rows after equal records, so nothing here depends on when or where the fold runs.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 from carenet.ledger.tree import Tree
 
 
-@dataclass(frozen=True, slots=True)
-class ParticipantKey:
+class ParticipantKey(NamedTuple):
     """A key holder, by id (32 bytes)."""
 
     id: bytes
+    table: Literal["participants"] = "participants"
 
 
-@dataclass(frozen=True, slots=True)
-class SubjectKey:
+class SubjectKey(NamedTuple):
     """What a timeline is about, by id (32 bytes)."""
 
     subject: bytes
+    table: Literal["subjects"] = "subjects"
 
 
-@dataclass(frozen=True, slots=True)
-class EpochsKey:
+class EpochsKey(NamedTuple):
     """All compartments' epochs of a subject."""
 
     of_subject: bytes
+    table: Literal["epochs"] = "epochs"
 
 
-@dataclass(frozen=True, slots=True)
-class GrantsKey:
+class GrantsKey(NamedTuple):
     """All active grants of a subject."""
 
     on_subject: bytes
+    table: Literal["grants"] = "grants"
 
 
-@dataclass(frozen=True, slots=True)
-class IdempotencyKey:
+class IdempotencyKey(NamedTuple):
     """A used (subject, issuer, cti), by 16 bytes of SHA-256(iss ‖ cti)."""
 
     in_subject: bytes
     iss_cti: bytes
+    table: Literal["idempotency"] = "idempotency"
 
 
-@dataclass(frozen=True, slots=True)
-class AcceptedKey:
+class AcceptedKey(NamedTuple):
     """An accepted statement of a subject, by digest; the fold reads these rows and appending an entry makes them."""
 
     in_timeline: bytes
     digest: bytes
+    table: Literal["entries"] = "entries"
 
 
-@dataclass(frozen=True, slots=True)
-class ReactionKey:
+class ReactionKey(NamedTuple):
     """A reaction that must happen once: type, trigger, subject, and what else the type states (compartment, issuer)."""
 
     type: str
     trigger: bytes
     more: bytes
+    table: Literal["reactions"] = "reactions"
 
 
 Key = ParticipantKey | SubjectKey | EpochsKey | GrantsKey | IdempotencyKey | AcceptedKey | ReactionKey
@@ -185,8 +187,7 @@ class GrantsRow:
     grants: tuple[GrantRow, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class IdempotencyRow:
+class IdempotencyRow(NamedTuple):
     """The statement that used an id: its digest and tag."""
 
     digest: bytes

@@ -46,6 +46,10 @@ class Rulebook(Protocol):
         """The type's own rules."""
         ...
 
+    def lasting_until_ms(self, case: Case) -> int | None:
+        """Log time until which care data that was just accepted would be allowed again, nothing else changed."""
+        ...
+
     def apply(self, case: Case) -> bool:
         """Write the statement's rows, apart from the subject's head; whether a checkpoint is due at once."""
         ...

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from carenet.rules.permits import Permits
 from carenet.rules.rows import (
     AcceptedKey,
     AcceptedRow,
@@ -32,20 +33,23 @@ class View:
     Attributes:
         loaded: what the store read for this batch (or what a simulator holds).
         written: what the batch has written so far; it hides what was loaded.
+        permits: earlier judgements, which the batch adds to and takes from.
     """
 
     loaded: Mapping[Key, Row | None]
     written: dict[Key, Row] = field(default_factory=dict)
+    permits: Permits = field(default_factory=Permits)
 
     def __contains__(self, key: object) -> bool:
         return key in self.written or key in self.loaded
 
-    def missing(self, keys: Iterable[Key]) -> set[Key]:
+    def missing(self, keys: set[Key]) -> set[Key]:
         """Those of the keys that were not loaded."""
-        return {key for key in keys if key not in self}
+        return keys.difference(self.loaded, self.written)
 
     def _get(self, key: Key) -> Row | None:
-        return self.written[key] if key in self.written else self.loaded[key]
+        row = self.written.get(key)
+        return self.loaded[key] if row is None else row
 
     def participant(self, participant: bytes) -> ParticipantRow | None:
         """A participant by id."""

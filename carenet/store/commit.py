@@ -167,7 +167,7 @@ def entry_record(partition: int, accepted: Accepted) -> tuple[Any, ...]:
         accepted.index,
         entry.subject,
         entry.seq,
-        entry.encode(),
+        accepted.leaf,
         statement.encoded,
         entry.digest,
         accepted.body,

@@ -66,7 +66,7 @@ async def load_rows(connection: Any, partition: int, keys: Iterable[Key]) -> dic
     by_kind: dict[type[Any], list[Any]] = {kind: [] for kind in _KINDS}
     for key in rows:
         by_kind[type(key)].append(key)
-    columns = [[getattr(key, name) for key in by_kind[kind]] for kind in _KINDS for name in kind.__match_args__]
+    columns = [[getattr(key, name) for key in by_kind[kind]] for kind in _KINDS for name in kind._fields[:-1]]
     found = await connection.fetchrow(_LOAD, partition, *columns)
     for read, records in zip(_KINDS.values(), found, strict=True):
         rows.update(read(records))

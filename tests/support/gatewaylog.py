@@ -68,7 +68,9 @@ class Log:
             digest=message.statement.digest,
             log_time_ms=self.world.clock_ms,
         )
-        accepted = Accepted(len(log), len(log), entry, message.statement, message.body, self.world.clock_ms)
+        accepted = Accepted(
+            len(log), len(log), entry, entry.encode(), message.statement, message.body, self.world.clock_ms
+        )
         log.append(stored(partition, accepted))
         return log[-1]
 

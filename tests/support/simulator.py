@@ -18,6 +18,7 @@ from carenet.ledger.prover import inclusion_path
 from carenet.ledger.tree import Tree
 from carenet.rules.effects import Accepted, Effects, Rejected
 from carenet.rules.fold import fold, genesis_rows, needs
+from carenet.rules.permits import Permits
 from carenet.rules.prepare import RawRecord, Scope, prepare, scope_of
 from carenet.rules.rows import (
     AcceptedKey,
@@ -61,6 +62,7 @@ class Replica:
         self.tiles: dict[tuple[int, int], bytes] = {}
         self.rows: dict[Key, Row] = dict(genesis_rows(scope))
         self.given: dict[bytes, dict[bytes, GrantRow]] = {}
+        self.permits = Permits()
 
     def copy(self) -> Replica:
         """A replica that goes its own way from here; rows are frozen, so they are shared."""
@@ -68,6 +70,7 @@ class Replica:
         twin.entries, twin.rejections = list(self.entries), list(self.rejections)
         twin.tiles, twin.rows = dict(self.tiles), dict(self.rows)
         twin.given = {subject: dict(grants) for subject, grants in self.given.items()}
+        twin.permits = Permits()
         return twin
 
     def load(self, key: Key) -> Row | None:
@@ -82,11 +85,13 @@ class Replica:
     def fold(self, records: Iterable[RawRecord], next_offset: int | None = None) -> Effects:
         """Decide and apply one batch."""
         batch = [prepare(record, self.scope) for record in records]
+        self.permits.attach(batch, self.state)
         loaded: dict[Key, Row | None] = {}
-        while missing := needs(batch, View(loaded), self.scope):
+        view = View(loaded, permits=self.permits)
+        while missing := needs(batch, view, self.scope):
             loaded |= {key: self.load(key) for key in missing}
         end = next_offset if next_offset is not None else (batch[-1].offset + 1 if batch else self.state.next_offset)
-        effects = fold(batch, View(loaded), self.state, self.scope, end)
+        effects = fold(batch, view, self.state, self.scope, end)
         self.apply(effects)
         return effects
 

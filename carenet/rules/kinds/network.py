@@ -86,6 +86,10 @@ class NetworkRulebook:
             case.require(not fixed, Reason.ROLE_FORBIDS, "an authority or node is not suspended this way")
             case.require(not target.suspended, Reason.ALREADY_ENDED, "it is suspended already")
 
+    def lasting_until_ms(self, case: Case) -> int | None:  # noqa: ARG002 - as every rulebook's
+        """At once: no care data is about the network."""
+        return 0
+
     def apply(self, case: Case) -> bool:
         """Write the participant's row."""
         digest = case.statement.digest

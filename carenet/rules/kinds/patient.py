@@ -16,7 +16,7 @@ from carenet.rules.access import MANAGE, WRITE, active
 from carenet.rules.case import Case, is_suspended, participants_with_organisations, payload_if_valid
 from carenet.rules.kinds import care, grants, opening
 from carenet.rules.reasons import Reason
-from carenet.rules.rows import AcceptedKey, Key, ReactionKey, SubjectKey, SubjectRow
+from carenet.rules.rows import AcceptedKey, GrantRow, Key, ReactionKey, SubjectKey, SubjectRow
 from carenet.rules.view import View
 from carenet.statements.header import Header
 from carenet.statements.payloads import EpochBegin, Give, KeyShare, Open, Withdraw
@@ -96,6 +96,14 @@ class PatientRulebook:
         else:
             care.check_correction(case)
 
+    def lasting_until_ms(self, case: Case) -> int | None:
+        """The end of the longest grant that allows the care data; None where nothing but a statement ends it."""
+        if _may_write_unasked(case):
+            return None
+        ends = [grant.until_ms for grant in _grants_of(case, WRITE, case.statement.header.compartment)]
+        known = [end for end in ends if end is not None]
+        return max(known) if len(known) == len(ends) else None
+
     def apply(self, case: Case) -> bool:
         """Write subject, grants and epochs; a checkpoint is due at once when an epoch began."""
         if isinstance(case.payload, Open):
@@ -124,24 +132,30 @@ def _decider(case: Case) -> bytes | None:
     return None
 
 
-def _holds(case: Case, action: str, compartment: str | None) -> bool:
+def _grants_of(case: Case, action: str, compartment: str | None) -> list[GrantRow]:
+    """The active grants that allow the signer, or its organisation, an action."""
     holders = {_signer(case), case.organisation()}
-    return any(
-        grant.grantee in holders and action in grant.actions and (not compartment or compartment in grant.compartments)
+    return [
+        grant
         for grant in active(case.view.grants(case.statement.header.subject).grants, case.now_ms)
-    )
+        if grant.grantee in holders
+        and action in grant.actions
+        and (not compartment or compartment in grant.compartments)
+    ]
 
 
 def _holds_manage(case: Case) -> bool:
-    return _holds(case, MANAGE, None)
+    return bool(_grants_of(case, MANAGE, None))
+
+
+def _may_write_unasked(case: Case) -> bool:
+    assert case.subject is not None
+    assert case.signer is not None
+    return not set(case.subject.write).isdisjoint(case.signer.roles)
 
 
 def _may_write(case: Case) -> bool:
-    assert case.subject is not None
-    assert case.signer is not None
-    if not set(case.subject.write).isdisjoint(case.signer.roles):
-        return True
-    return _holds(case, WRITE, case.statement.header.compartment)
+    return _may_write_unasked(case) or bool(_grants_of(case, WRITE, case.statement.header.compartment))
 
 
 def _author(header: Header, view: View) -> list[bytes]:

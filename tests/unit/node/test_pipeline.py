@@ -87,7 +87,9 @@ async def test_signers_that_are_known_are_verified_before_anything_is_decided(ex
     assert not any(each._verified for each in (await pipeline.prepare(records[3:])).records)
     source.rows.update(first.writes)
     await pipeline.decide(await pipeline.prepare(records[3:4]), first.state)
-    assert all(True in each._verified.values() for each in (await pipeline.prepare(records[4:])).records)
+    assert all(
+        each._verified is not None and each._verified[1] for each in (await pipeline.prepare(records[4:])).records
+    )
 
 
 async def test_rows_are_asked_for_a_batch_at_a_time(executor: Executor) -> None:

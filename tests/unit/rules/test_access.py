@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from carenet.encoding.ids import sha256
-from carenet.rules.access import active, may_read
+from carenet.rules.access import active, may_read, who_may_read
 from carenet.rules.rows import GrantRow, SubjectRow
 
 CUSTODIAN, READER, OTHER = sha256(b"custodian"), sha256(b"reader"), sha256(b"other")
@@ -44,6 +44,7 @@ def test_a_reader_gets_an_entry_by_an_active_grant_that_covers_it(
     grant: GrantRow, entry: tuple[int, str | None], now_ms: int, allowed: bool
 ) -> None:
     assert may_read(READER, SUBJECT, [grant], entry, now_ms) == allowed
+    assert (READER in who_may_read(SUBJECT, [grant], entry, now_ms)) == allowed
 
 
 def test_custodians_read_everything_and_strangers_nothing() -> None:
@@ -61,3 +62,10 @@ def test_one_of_several_grants_is_enough_but_they_do_not_add_up() -> None:
 def test_active_grants_have_neither_been_ended_nor_expired() -> None:
     grants = [GRANT, replace(GRANT, to_seq=12), replace(GRANT, until_ms=500), replace(GRANT, until_ms=None)]
     assert active(grants, 500) == [GRANT, grants[3]]
+
+
+def test_all_who_may_read_are_custodians_and_the_grantees_of_grants_that_show_the_entry() -> None:
+    both = [GRANT, replace(GRANT, grantee=OTHER, compartments=("medication",))]
+    assert who_may_read(SUBJECT, both, (12, "clinical"), 0) == {CUSTODIAN, READER}
+    assert who_may_read(SUBJECT, both, (12, None), 0) == {CUSTODIAN, READER, OTHER}
+    assert who_may_read(SUBJECT, both, (12, "clinical"), 1000) == {CUSTODIAN}

@@ -56,7 +56,7 @@ def test_a_loaded_key_without_a_row_is_an_absent_row() -> None:
 def test_missing_are_the_keys_that_were_neither_loaded_nor_written() -> None:
     view = View({KEYS[0]: None})
     view.written[KEYS[4]] = IdempotencyRow(ID, None)
-    assert view.missing(KEYS) == set(KEYS) - {KEYS[0], KEYS[4]}
+    assert view.missing(set(KEYS)) == set(KEYS) - {KEYS[0], KEYS[4]}
 
 
 def test_keys_of_two_kinds_never_meet() -> None:
