@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -16,19 +15,15 @@ from itertools import count
 import pytest
 import pytest_asyncio
 
-from carenet.audit.database import verify_database
 from carenet.client.bulk import CareEvent
 from carenet.client.care import Care
 from carenet.client.outcomes import Accepted, Outcome
 from carenet.client.spool import Spool, spool_path
-from carenet.demo.counting import Baseline, RunLog, catch_up, read_access, read_run
-from carenet.demo.expected import Place, find_expected
-from carenet.encoding.ids import decode_id, encode_id
+from carenet.encoding.ids import encode_id
 from carenet.local.supervisor import EventKind
-from carenet.statements.genesis import Genesis
 from carenet.store.store import Store
 from tests.support.clinic import PARTITIONS, Clinic, Follower, clinic
-from tests.support.refolding import assert_same_as_undisturbed
+from tests.support.judging import SETTLE_S, assert_folded_once, assert_undisturbed
 from tests.support.waiting import STRETCH, until_answered
 
 EVENTS = 3000
@@ -36,7 +31,6 @@ PATIENTS = 8
 # A clinician writes in two compartments, a laboratory in one.
 KINDS = (("Observation", "Observation", "MedicationRequest"), ("Observation",))
 PUBLISHER_EVENTS = 600
-SETTLE_S = 30.0
 
 
 @dataclass
@@ -77,7 +71,10 @@ async def ground(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Grou
     """Patients are registered, grants given, and three watch everything that they may read."""
     async with clinic(tmp_path_factory.mktemp("clinic")) as running:
         hospital = await running.enter("hospital")
-        followers = [Follower(name, (await running.enter(name)).watch()) for name in ("hospital", "okafor", "er")]
+        followers = [
+            Follower(name, (await running.enter(name)).watch(), reads_everything=name != "er")
+            for name in ("hospital", "okafor", "er")
+        ]
         tasks = [asyncio.create_task(each.follow()) for each in followers]
         people = running.people
         patients = [await hospital.register_patient(write=("lab", "clinician")) for _ in range(PATIENTS)]
@@ -98,26 +95,8 @@ async def test_a_process_killed_in_the_middle_of_a_run_loses_and_doubles_nothing
     outcomes = await _publish_and_kill(ground, victim)
     assert ground.clinic.heard(victim, said)[:2] == [EventKind.DIED, EventKind.WAITING]
     _assert_accepted_once(ground, outcomes)
-    stack, genesis = ground.clinic.stack, ground.clinic.genesis
-    async with Store(stack.postgres) as store:
-        await catch_up(stack.kafka, genesis, store, SETTLE_S * STRETCH)
-        log = await _read_log(ground, store)
-        await _assert_folded_once(ground, store)
-        await _assert_pushed_once(ground, store, log)
-        await _assert_followed_up(store)
-        assert await store.halts() == []
-    # In a thread with a loop of its own, so that the supervisor's probes, which live in this process, are not starved.
-    assert await asyncio.to_thread(asyncio.run, _judge(stack.postgres, genesis, stack.kafka)) == len(log.entries)
+    await assert_undisturbed(ground.clinic, ground.followers, ground.published)
     assert ground.clinic.heard(victim, said)[-1] == EventKind.READY
-
-
-async def _judge(dsn: str, genesis: Genesis, kafka: str) -> int:
-    """Hold the database against an undisturbed fold of its topic, and verify it from scratch; its entries."""
-    async with Store(dsn) as store:
-        await assert_same_as_undisturbed(store, genesis, kafka, batch=700)
-    report = await verify_database(dsn, genesis)
-    assert report.breaks == []
-    return report.entries
 
 
 async def _publish_and_kill(ground: Ground, victim: str) -> dict[bytes, list[Outcome]]:
@@ -153,57 +132,6 @@ def _assert_accepted_once(ground: Ground, outcomes: dict[bytes, list[Outcome]]) 
     ground.published |= digests
 
 
-async def _read_log(ground: Ground, store: Store) -> RunLog:
-    """Everything since the network was founded."""
-    none = dict.fromkeys(range(PARTITIONS), 0)
-    return await read_run(store, ground.clinic.genesis, Baseline(none, none))
-
-
-async def _assert_folded_once(ground: Ground, store: Store) -> None:
-    """The log holds what publish calls were told, each once, and no other care data."""
-    rows = await store._fetch("SELECT digest, issuer FROM entries WHERE type LIKE 'care.%'")
-    assert len(rows) == len(ground.published)
-    assert {row["digest"] for row in rows} == ground.published
-    chains = await store._fetch("SELECT subject, array_agg(seq ORDER BY seq) FROM entries GROUP BY partition, subject")
-    assert all(seqs == list(range(len(seqs))) for _, seqs in chains)
-
-
-async def _assert_pushed_once(ground: Ground, store: Store, log: RunLog) -> None:
-    access = await read_access(store)
-    now_ms = time.time_ns() // 1_000_000
-    for follower in ground.followers:
-        reader = ground.clinic.people[follower.name].id
-        expected = find_expected(reader, log.entries, access.subjects, access.grants, now_ms)
-        await follower.has(expected, SETTLE_S)
-        await asyncio.sleep(0.2)  # for what might be pushed once more
-        _assert_pushed(follower, expected)
-    lengths = {row.row.subject: row.row.next_seq for row in await store.subjects("patient")}
-    for follower in ground.followers[:2]:  # who read everything
-        chains = {decode_id(patient): seqs for patient, seqs in follower.chains.items()}
-        assert chains == {subject: list(range(length)) for subject, length in lengths.items()}
-
-
-def _assert_pushed(follower: Follower, expected: set[Place]) -> None:
-    pushed = set(follower.places)
-    assert (len(pushed - expected), len(follower.places) - len(pushed), follower.unopened) == (0, 0, 0), (
-        f"{follower.name}: (not its to read, doubled, not opened)"
-    )
-    assert all(seqs == sorted(set(seqs)) for seqs in follower.chains.values()), f"{follower.name}: out of order"
-
-
-async def _assert_followed_up(store: Store) -> None:
-    """Checkpoints and the entries topic come to cover everything."""
-
-    async def cover_all() -> bool:
-        covered = True
-        for partition, head in (await store.heads()).items():
-            latest = await store.latest_checkpoint(partition)
-            covered &= latest is not None and (latest.size, head.published_index) == (head.size, head.size)
-        return covered
-
-    await until_answered(cover_all, SETTLE_S)
-
-
 _PUBLISHER = """
 import asyncio, sys
 import carenet
@@ -234,7 +162,7 @@ async def test_a_publisher_killed_in_the_middle_resumes_and_says_nothing_twice(g
     assert min(resumed[1:]) > 0, "there was something to resume"
     ground.published |= {bytes.fromhex(digest) for digests in told.values() for digest in digests}
     async with Store(ground.clinic.stack.postgres) as store:
-        await _assert_folded_once(ground, store)
+        await assert_folded_once(store, ground.published)
     lee = ground.clinic.people["lee"]
     with Spool(spool_path(ground.clinic.directory / "spool", "lee", encode_id(lee.id))) as spool:
         assert spool.count() == 0

@@ -19,16 +19,20 @@ from carenet.client.parts import Options
 from carenet.client.updates import Update
 from carenet.client.watch import Watch
 from carenet.demo.expected import Place
+from carenet.encoding.ids import encode_id
+from carenet.errors import TransportError
 from carenet.local.founding import AUTHORITY, found_network, read_genesis
 from carenet.local.stack import Stack, StackPlan
 from carenet.local.supervisor import Event, EventKind
 from carenet.sealing.identity import Identity, create_identity
 from carenet.sealing.keyfile import load_identity, save_identity
 from carenet.statements.genesis import Genesis
+from carenet.store.store import Store
 from tests.support.waiting import STRETCH
 
 PATIENCE_S = 60.0 * STRETCH
 PARTITIONS = 3
+_ASK_EVERY = 50  # updates
 
 
 @dataclass
@@ -101,21 +105,33 @@ def _create(directory: Path, name: str, genesis: Genesis) -> Identity:
 
 @dataclass
 class Follower:
-    """Watches everything that somebody may read, from the beginning, and counts.
+    """Watches from the beginning what somebody may read of some patients, and counts.
 
     Attributes:
         name: whose watch it is.
         watch: the subscription.
+        patients: ids of those whom it watches; None for all.
+        reads_everything: whether it may read all entries of them: then it is owed chains without a gap.
+        store: the node's, which is asked now and then whether what was just pushed is committed; None asks nothing.
         places: the entries that were pushed, in order of arrival.
         chains: by patient, the sequence numbers that were pushed, in order of arrival.
         unopened: care data that did not open.
+        uncommitted: entries that were pushed when the store did not have them yet.
     """
 
     name: str
     watch: Watch
+    patients: frozenset[str] | None = None
+    reads_everything: bool = False
+    store: Store | None = None
     places: list[Place] = field(default_factory=list)
     chains: dict[str, list[int]] = field(default_factory=dict)
     unopened: int = 0
+    uncommitted: int = 0
+
+    def watches(self, subject: bytes) -> bool:
+        """Whether this is one of its patients."""
+        return self.patients is None or encode_id(subject) in self.patients
 
     async def follow(self) -> None:
         """Take what is pushed until cancelled."""
@@ -124,6 +140,15 @@ class Follower:
                 self.places.append((event.partition, event.index))
                 self.chains.setdefault(event.patient, []).append(event.seq)
                 self.unopened += not event.statement.is_control and event.content is None
+                if self.store is not None and len(self.places) % _ASK_EVERY == 0:
+                    self.uncommitted += not await self._is_committed(self.store, event)
+
+    @staticmethod
+    async def _is_committed(store: Store, event: Update) -> bool:
+        try:
+            return (await store.heads())[event.partition].size > event.index
+        except TransportError:
+            return True  # it was killed: there is nobody to ask
 
     async def has(self, expected: set[Place], timeout_s: float) -> None:
         """Return when all of these were pushed.
