@@ -40,6 +40,8 @@ class Settings(BaseSettings):
         gateway_host: address that the gateway binds.
         gateway_port: port that the gateway binds; 0 takes a free one.
         gateway_origin: the gateway's address as clients dial it, where that is not what it binds (a proxy, TLS).
+        metrics_host: address on which a fold worker or the agents serve `/metrics` and `/health`.
+        metrics_port: port for that; 0 takes a free one, None serves nothing. (The gateway has them on its own port.)
         log_level: least level that is logged.
 
     Raises:
@@ -64,6 +66,8 @@ class Settings(BaseSettings):
     kafka_certificate: Path | None = None
     kafka_key: Path | None = None
     gateway_origin: str | None = Field(default=None, pattern=r"^wss?://[^/\s]+:\d{1,5}$")
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("roles", mode="before")

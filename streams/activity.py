@@ -19,12 +19,14 @@ def attach(app: CarenetApp) -> None:
     table = app.Table("activity", key_type=str, partitions=partitions)
     network_key = encode_id(site.genesis.network_id).encode()
     mirror = Mirror()
+    app.agents_metrics.watch_unwritten(lambda: mirror.unwritten)
 
     @app.agent(entries, name=f"{site.app_id}.activity")
     async def activity(stream: Any) -> None:
         async for event in stream.events():
             if event.message.key == network_key:
                 continue
+            app.agents_metrics.count("activity")
             key = event.message.key.decode()
             after = mirror.take(table.get(key), event.value)
             if after is not None:

@@ -13,7 +13,8 @@ modules of its role only. Traps that the settings below avoid:
 from __future__ import annotations
 
 import os
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from importlib import import_module
 from typing import Any
 
@@ -21,11 +22,13 @@ import faust
 import structlog
 from faust.app.base import BootStrategy
 from faust.auth import Credentials, SASLCredentials, SSLCredentials
+from prometheus_client import CollectorRegistry
 
 from carenet.bus.security import MECHANISM, KafkaLogin
 from carenet.bus.topics import TopicSpec, provision
 from carenet.errors import SetupError, TransportError
 from carenet.logs import set_up_logging
+from carenet.node.metrics import AgentMetrics
 from carenet.settings import Settings
 from streams.site import Site, site_of
 
@@ -43,9 +46,19 @@ _log = structlog.get_logger(__name__)
 
 
 class CarenetApp(faust.App):
-    """A Faust app that makes its topics first, and no folders: its tables live in memory and their changelogs."""
+    """A Faust app that makes its topics first, and no folders: its tables live in memory and their changelogs.
+
+    Attributes:
+        site: where it runs.
+        agents_metrics: what its agents count.
+        registry: what `/metrics` shows; the role's module may set another one than the agents'.
+        read_health: what `/health` shows; the same.
+    """
 
     site: Site
+    agents_metrics: AgentMetrics
+    registry: CollectorRegistry
+    read_health: Callable[[], Mapping[str, object]]
 
     async def on_first_start(self) -> None:
         """Provision and check the topics, once, before Kafka's clients start; Kafka that is away is waited for.
@@ -92,8 +105,9 @@ def build_app(settings: Settings) -> CarenetApp:
         stream_wait_empty=False,
         worker_redirect_stdouts=False,
     )
-    app.site = site
-    for module in modules:
+    app.site, app.agents_metrics = site, AgentMetrics()
+    app.registry, app.read_health = app.agents_metrics.registry, partial(_read_assignment, app)
+    for module in (*modules, "streams.exposition"):
         import_module(module).attach(app)
     # The command line turns the web server on again unless the strategy says no.
     app.boot_strategy = BootStrategy(app, enable_web=False, enable_kafka=bool(app.agents))
@@ -108,6 +122,11 @@ def _credentials(login: KafkaLogin) -> Credentials | None:
             username=login.username, password=login.password, mechanism=MECHANISM, ssl_context=context
         )
     return None if context is None else SSLCredentials(context)
+
+
+def _read_assignment(app: CarenetApp) -> dict[str, object]:
+    """An agents' process is well while its loop turns; Faust does not say which server is away."""
+    return {"status": "ok", "assigned": sorted({each.partition for each in app.consumer.assignment()})}
 
 
 @cache

@@ -27,6 +27,7 @@ def attach(app: CarenetApp) -> None:
     async def relay(stream: Any) -> None:
         async for event in stream.events():
             if event.message.partition == NETWORK_PARTITION and event.message.key == network_key:
+                app.agents_metrics.count("relay")
                 woken.set()
 
     async def run() -> None:

@@ -24,21 +24,23 @@ def attach(app: CarenetApp) -> None:
     site, settings = app.site, app.site.settings
     passphrase = settings.passphrase.get_secret_value() if settings.passphrase else None
     keys = load_node_keys(settings.dir / "node.key", passphrase)
-    config = WorkerConfig(site.kafka, site.postgres, site.genesis, settings.node, keys)
+    worker = FoldWorker(WorkerConfig(site.kafka, site.postgres, site.genesis, settings.node, keys))
+    app.registry = worker.metrics.registry
+    app.read_health = lambda: worker.health().describe()
 
     @app.service
     class Timeline(Service):
         async def on_start(self) -> None:
-            self.worker, self.ended = FoldWorker(config), asyncio.Event()
+            self.ended = asyncio.Event()
 
         @Service.task
         async def _fold(self) -> None:
             try:
-                await self.worker.run()
+                await worker.run()
             finally:
                 self.ended.set()
 
         async def on_stop(self) -> None:
             """Let commits under way be finished and the partitions be given back, before tasks are cancelled."""
-            self.worker.stop()
+            worker.stop()
             await self.ended.wait()

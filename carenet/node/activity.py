@@ -159,6 +159,11 @@ class Mirror:
     def __repr__(self) -> str:
         return f"<Mirror with {len(self._noted)} patients to write>"
 
+    @property
+    def unwritten(self) -> int:
+        """Patients whose figures wait for the next `flush`."""
+        return len(self._noted)
+
     def take(self, before: dict[str, Any] | None, value: bytes) -> dict[str, Any] | None:
         """Count a record of the entries topic, and note the figures.
 

@@ -1,4 +1,4 @@
-"""What a fold worker counts, for Prometheus: by partition, stage and reason, never by anything that names someone."""
+"""What a fold worker and the agents count, for Prometheus: by partition, stage and reason, never by anything that names someone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from carenet.node.health import HealthCollector, WorkerHealth
 from carenet.rules.effects import Effects
@@ -62,3 +62,29 @@ class FoldMetrics:
     def count_failure(self, kind: str) -> None:
         """Count a lane that ended early, by the error's class."""
         self._failures.labels(kind).inc()
+
+
+class AgentMetrics:
+    """What the stream processors of one process count, in a registry of its own.
+
+    Attributes:
+        registry: to be served by whoever runs them (`exposition`).
+    """
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self._records = Counter(
+            "carenet_agents_records", "Records of the entries topic that an agent took.", ["agent"], registry=registry
+        )
+        self._unwritten = Gauge(
+            "carenet_agents_unwritten_patients", "Patients whose figures PostgreSQL does not have.", registry=registry
+        )
+
+    def count(self, agent: str) -> None:
+        """Count a record that an agent took."""
+        self._records.labels(agent).inc()
+
+    def watch_unwritten(self, read: Callable[[], int]) -> None:
+        """Say how the number of patients whose figures wait is found; asked by the thread that serves it."""
+        self._unwritten.set_function(read)
