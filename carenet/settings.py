@@ -36,6 +36,7 @@ class Settings(BaseSettings):
         postgres: DSN of a PostgreSQL that is already there; None runs one.
         passphrase: encrypts key files at rest; None leaves them to the file mode.
         roles: which parts of the stream processors this process runs.
+        entries_topic: whether fold workers hand their entries on to the node's own topic, for its stream processors.
         node: this node's name, part of its topic names and consumer groups.
         gateway_host: address that the gateway binds.
         gateway_port: port that the gateway binds; 0 takes a free one.
@@ -57,6 +58,7 @@ class Settings(BaseSettings):
     postgres: PostgresDsn | None = Field(default=None, repr=False)  # has a password in it
     passphrase: SecretStr | None = None
     roles: Annotated[tuple[str, ...], NoDecode] = ("timeline",)
+    entries_topic: bool = True
     node: str = Field(default="node", pattern=r"^[a-z0-9._-]{1,64}$")
     gateway_host: str = "127.0.0.1"
     gateway_port: int = Field(default=0, ge=0, le=65535)

@@ -24,7 +24,9 @@ def attach(app: CarenetApp) -> None:
     site, settings = app.site, app.site.settings
     passphrase = settings.passphrase.get_secret_value() if settings.passphrase else None
     keys = load_node_keys(settings.dir / "node.key", passphrase)
-    worker = FoldWorker(WorkerConfig(site.kafka, site.postgres, site.genesis, settings.node, keys))
+    entries = settings.entries_topic
+    config = WorkerConfig(site.kafka, site.postgres, site.genesis, settings.node, keys, entries_topic=entries)
+    worker = FoldWorker(config)
     app.registry = worker.metrics.registry
     app.read_health = lambda: worker.health().describe()
 

@@ -22,6 +22,7 @@ class WorkerConfig:
         max_batch_records: most records of one transaction, from 1.
         session_timeout_s: seconds of silence after which others take over its partitions.
         check_every_s: seconds between two looks whether the topic is still the one that was folded.
+        entries_topic: whether entries are handed on to the node's own topic; without it its processors hear nothing.
     """
 
     kafka: KafkaAt
@@ -32,3 +33,4 @@ class WorkerConfig:
     max_batch_records: int = 4096
     session_timeout_s: float = 6.0
     check_every_s: float = 60.0
+    entries_topic: bool = True

@@ -30,7 +30,7 @@ from carenet.node.continuity import find_breaks
 from carenet.node.health import Standing
 from carenet.node.lane import Lane
 from carenet.node.metrics import FoldMetrics
-from carenet.node.outbox import EntriesOutbox
+from carenet.node.outbox import EntriesOutbox, SilentOutbox
 from carenet.node.pipeline import Pipeline
 from carenet.rules.prepare import scope_of
 from carenet.rules.rows import PartitionState
@@ -157,6 +157,7 @@ class Lanes:
     def _open(self, state: PartitionState) -> None:
         genesis, store = self._config.genesis, self._store
         scope = scope_of(genesis, state.partition)
+        outbox = EntriesOutbox if self._config.entries_topic else SilentOutbox
         lane = Lane(
             state,
             store,
@@ -169,7 +170,7 @@ class Lanes:
                 network=scope.network,
                 key=self._config.keys.sign_key,
             ),
-            outbox=EntriesOutbox(store, self._producer, self._topics.entries.name, state.partition),
+            outbox=outbox(store, self._producer, self._topics.entries.name, state.partition),
             metrics=self._metrics,
         )
         self._lanes[state.partition] = lane

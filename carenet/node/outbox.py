@@ -108,3 +108,11 @@ class EntriesOutbox:
         await self._store.mark_published(self._partition, self._published)
         self._marked = self._published
         self._marked_at_s = time.monotonic()
+
+
+class SilentOutbox(EntriesOutbox):
+    """Hands nothing on: for a node without stream processors, to whom its entries topic would be of no use."""
+
+    async def run(self) -> None:
+        """Wait until cancelled."""
+        await asyncio.Event().wait()

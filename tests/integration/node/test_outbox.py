@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from aiokafka import AIOKafkaConsumer
 
+from carenet.bus.looking import fetch_end_offsets
 from carenet.bus.publishing import Producer
 from carenet.bus.topics import topics_of
 from carenet.encoding import cbor
@@ -61,3 +63,16 @@ async def test_what_was_not_marked_is_published_again(
     assert [value[2] for _, _, value in await _read(config, 5)] == [0, 1, 2, 1, 2]
     task.cancel()
     await asyncio.wait({task})
+
+
+async def test_a_node_without_processors_publishes_no_entries(
+    config: WorkerConfig, store: Store, producer: Producer, chronicle: Chronicle
+) -> None:
+    anna = chronicle.patient("anna", 0)
+    story = [*chronicle.founding(), chronicle.open(anna), chronicle.care(anna)]
+    async with running(replace(config, entries_topic=False)):
+        await publish_fast(producer, config.genesis, story)
+        await wait_for_size(store, {0: len(story)})
+        await asyncio.sleep(0.5)  # an outbox that listens would have sent them by now
+    topic = topics_of(config.genesis, config.node).entries.name
+    assert sum((await fetch_end_offsets(config.kafka, topic)).values()) == 0
