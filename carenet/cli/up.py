@@ -80,6 +80,7 @@ def _footer(stack: Stack, directory: Path) -> list[str]:
     ]
     return [
         f"gateway [bold]{stack.gateway}[/]   health {health}   kafka {stack.kafka}",
+        f"metrics  {'  '.join(f'{name} {address}' for name, address in stack.metrics.items())}",
         f"postgres: its address and password are in {directory}/run.json",
         "[dim]Ctrl-C stops everything. In another terminal:[/]",
         *[f"  [cyan]{escape(line)}[/]" for line in lines],

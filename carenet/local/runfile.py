@@ -30,6 +30,8 @@ class RunFile:
         postgres: DSN, with the password.
         gateway: WebSocket URL; None while there is none.
         children: name → process id.
+        kafka_accounts: whether one logs in to Kafka, with an account of this folder (`kafka_accounts`).
+        metrics: name → address of what a process counts, for Prometheus; its `/health` is beside it.
     """
 
     pid: int
@@ -37,6 +39,8 @@ class RunFile:
     postgres: str = field(repr=False)
     gateway: str | None = None
     children: Mapping[str, int] = field(default_factory=dict)
+    kafka_accounts: bool = False
+    metrics: Mapping[str, str] = field(default_factory=dict)
 
 
 def write_run_file(directory: Path, run: RunFile) -> None:
@@ -50,8 +54,9 @@ def write_run_file(directory: Path, run: RunFile) -> None:
     try:
         temporary.unlink(missing_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        held = {"version": VERSION, **asdict(run), "children": dict(run.children), "metrics": dict(run.metrics)}
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump({"version": VERSION, **asdict(run), "children": dict(run.children)}, file)
+            json.dump(held, file)
         temporary.replace(path)
     except OSError as exc:
         raise SetupError(f"{path} cannot be written: {exc.strerror}") from exc

@@ -1,4 +1,4 @@
-"""What a fold worker and the agents count, for Prometheus: by partition, stage and reason, never by anything that names someone."""
+"""What a fold worker and the agents count, for Prometheus: never by anything that names someone."""
 
 from __future__ import annotations
 
@@ -32,6 +32,9 @@ class FoldMetrics:
         self._accepted = Counter(
             "carenet_fold_accepted", "Statements that became entries.", ["partition"], registry=registry
         )
+        self._signed = Counter(
+            "carenet_fold_signatures", "Accepted statements by how they were signed.", ["how"], registry=registry
+        )
         self._refused = Counter("carenet_fold_refused", "Records that were refused.", ["reason"], registry=registry)
         self._seconds = Histogram(
             "carenet_fold_stage_seconds",
@@ -55,6 +58,9 @@ class FoldMetrics:
     def count(self, effects: Effects) -> None:
         """Count what was committed."""
         self._accepted.labels(str(effects.state.partition)).inc(len(effects.accepted))
+        batched = sum(each.statement.place is not None for each in effects.accepted)
+        self._signed.labels("batch").inc(batched)
+        self._signed.labels("single").inc(len(effects.accepted) - batched)
         self._batch.observe(len(effects.accepted) + len(effects.rejected))
         for each in effects.rejected:
             self._refused.labels(str(each.reason)).inc()

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,21 @@ async def _read_until(process: asyncio.subprocess.Process, words: str) -> list[s
     raise AssertionError(f"{words!r} was never said: {lines}")
 
 
+async def until_shown(address: str, words: str) -> None:
+    """Return when a page, read by a client that is not ours, has these words."""
+
+    def read() -> str:
+        try:
+            with urllib.request.urlopen(address, timeout=10) as answer:
+                return answer.read().decode()
+        except OSError as exc:
+            return str(exc)
+
+    async with asyncio.timeout(_TIMEOUT_S):
+        while words not in await asyncio.to_thread(read):  # noqa: ASYNC110 - it is another process
+            await asyncio.sleep(0.1)
+
+
 async def test_it_founds_runs_restarts_and_stops_everything_and_is_alone_in_its_folder(tmp_path: Path) -> None:
     up = await _start("up", "--dir", str(tmp_path))
     try:
@@ -56,6 +72,10 @@ async def test_it_founds_runs_restarts_and_stops_everything_and_is_alone_in_its_
         run = read_run_file(tmp_path)
         assert run is not None
         assert list(run.children) == ["kafka", "postgres", "worker", "agents", "gateway"]
+        assert list(run.metrics) == ["worker", "agents", "gateway"]
+        for name, count in (("worker", "carenet_fold_assigned 8"), ("gateway", "carenet_gateway_sessions 0")):
+            assert any(run.metrics[name] in line for line in said)
+            await until_shown(run.metrics[name], count)
         assert not any(run.postgres in line for line in said), "the DSN holds a password"
 
         code, verdicts, found = await _doctor(tmp_path)

@@ -9,7 +9,8 @@ from carenet.errors import SetupError
 from carenet.local.dirlock import is_locked, lock_directory
 from carenet.local.runfile import RunFile, read_run_file, remove_run_file, write_run_file
 
-_RUN = RunFile(7, "127.0.0.1:1", "postgresql://carenet:secret@127.0.0.1:2/carenet", None, {"kafka": 8})
+_METRICS = {"worker": "http://127.0.0.1:3/metrics"}
+_RUN = RunFile(7, "127.0.0.1:1", "postgresql://carenet:secret@127.0.0.1:2/carenet", None, {"kafka": 8}, _METRICS)
 
 
 def test_what_was_written_is_read_while_the_folder_is_locked(tmp_path: Path) -> None:
