@@ -108,7 +108,7 @@ def draft_resource(
 
 
 def build_care(draft: Care, epoch: Epoch, identity: Identity, now_s: int) -> tuple[Statement, Letter]:
-    """Seal and sign care data.
+    """Seal and sign care data, one draft at a time and by the general encoder; `building` does many.
 
     Args:
         draft: what to say.
@@ -122,8 +122,12 @@ def build_care(draft: Care, epoch: Epoch, identity: Identity, now_s: int) -> tup
     header = _header(draft, identity, now_s, epoch)
     body = seal_body(header.encode(), draft.plaintext, epoch.public)
     statement = sign_statement(header, sha256(body), identity.sign_key)
-    kept = seal_own(identity.tag_secret, _SPOOLED, draft.plaintext)
-    return statement, Letter(draft.subject, draft.cti, statement.encoded, body, kept)
+    return statement, Letter(draft.subject, draft.cti, statement.encoded, body, keep_plaintext(draft, identity))
+
+
+def keep_plaintext(draft: Care, identity: Identity) -> bytes:
+    """A draft's content as its letter keeps it, for its publisher alone."""
+    return seal_own(identity.tag_secret, _SPOOLED, draft.plaintext)
 
 
 def build_control(draft: Control, identity: Identity, now_s: int) -> tuple[Statement, Letter]:

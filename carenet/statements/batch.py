@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 from carenet.encoding.cbor import encode_head
 from carenet.encoding.ed25519 import SigningKey, is_valid_signature
 from carenet.errors import StatementError
-from carenet.ledger.hashes import HASH_BYTES, hash_node
+from carenet.ledger.hashes import HASH_BYTES, hash_leaf, hash_node
 from carenet.statements.keys import domain
 
 MAX_BATCH = 1024
@@ -161,6 +161,23 @@ def encode_batch(network: bytes, size: int, root: bytes) -> bytes:
 def sign_root(network: bytes, size: int, root: bytes, key: SigningKey) -> bytes:
     """The signature of a batch, 64 bytes."""
     return key.sign(encode_batch(network, size, root))
+
+
+def sign_together(
+    network: bytes, sig_structures: Sequence[bytes], key: SigningKey
+) -> tuple[bytes, Iterator[BatchPlace]]:
+    """The signature of a batch, and the place of each of its statements.
+
+    Args:
+        network: the network's id, which every statement names.
+        sig_structures: 1 to 1,024.
+        key: the issuer's signing key.
+
+    Raises:
+        ValueError: none, or too many.
+    """
+    root, places = build_batch([hash_leaf(each) for each in sig_structures])
+    return sign_root(network, len(sig_structures), root, key), places
 
 
 def build_batch(leaf_hashes: Sequence[bytes]) -> tuple[bytes, Iterator[BatchPlace]]:
