@@ -68,10 +68,10 @@ def encode_head(major: int, argument: int) -> bytes:
     """The initial byte and the shortest argument of an item."""
     if argument < _SHORT:
         return bytes((major << 5 | argument,))
-    for info, width in _WIDTH.items():
-        if argument < 1 << (8 * width):
-            return bytes((major << 5 | info,)) + argument.to_bytes(width, "big")
-    raise EncodingError("a CBOR argument has at most 64 bits")
+    info = 24 if argument < 1 << 8 else 25 if argument < 1 << 16 else 26 if argument < 1 << 32 else 27
+    if argument >> 64:
+        raise EncodingError("a CBOR argument has at most 64 bits")
+    return (major << 5 | info).to_bytes(1, "big") + argument.to_bytes(_WIDTH[info], "big")
 
 
 def _spend(left: list[int], items: int) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from functools import lru_cache
 
 from carenet.errors import EncodingError
 
 ID_BYTES = 32
+_KEPT = 20_000  # ids that are at hand both ways, about 5 MB: a process meets the same ones again and again
 _TEXT = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 NAME = re.compile(r"[a-z0-9._-]{1,64}\Z")
 
 
+@lru_cache(maxsize=_KEPT)
 def encode_id(raw: bytes) -> str:
     """Write a 32-byte id as 43 characters of unpadded base64url (RFC 4648 section 5)."""
     if len(raw) != ID_BYTES:
@@ -20,6 +23,7 @@ def encode_id(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw)[:-1].decode()
 
 
+@lru_cache(maxsize=_KEPT)
 def decode_id(text: str) -> bytes:
     """Read a 43-character id.
 

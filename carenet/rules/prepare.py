@@ -17,6 +17,7 @@ from carenet.rules.effects import KEPT_BYTES
 from carenet.rules.reasons import Reason
 from carenet.rules.rows import IdempotencyKey
 from carenet.statements.genesis import Genesis
+from carenet.statements.plain_care import read_plain_care
 from carenet.statements.records import MAX_RECORD_BYTES, NETWORK_PARTITION, RelayProof, decode_record, partition_of
 from carenet.statements.statement import Statement, parse_statement
 
@@ -132,17 +133,21 @@ def _read(raw: RawRecord, scope: Scope, prepared: Prepared) -> tuple[Reason, str
         return Reason.NO_LOG_TIME, "the record's time is outside 0..2**53 - 1"
     if len(raw.value) > MAX_RECORD_BYTES:
         return Reason.OVERSIZED, f"{len(raw.value)} bytes; at most {MAX_RECORD_BYTES}"
-    try:
-        value = decode_record(raw.value)
-        prepared.statement = parse_statement(value.statement)
-    except EncodingError as exc:
-        return Reason.BAD_ENCODING, str(exc)
-    except StatementError as exc:
-        return Reason.BAD_STATEMENT, str(exc)
-    prepared.body, prepared.proof = value.body, value.proof
+    plain = read_plain_care(raw.value)
+    if plain is not None:
+        prepared.statement, prepared.body = plain
+    else:
+        try:
+            value = decode_record(raw.value)
+            prepared.statement = parse_statement(value.statement)
+        except EncodingError as exc:
+            return Reason.BAD_ENCODING, str(exc)
+        except StatementError as exc:
+            return Reason.BAD_STATEMENT, str(exc)
+        prepared.body, prepared.proof = value.body, value.proof
+    prepared.body_fault = _check_body(prepared.statement, prepared.body)
     header = prepared.statement.header
     prepared.id_key = IdempotencyKey(header.subject, sha256(header.issuer + header.cti)[:_ID_BYTES])
-    prepared.body_fault = _check_body(prepared.statement, value.body)
     if header.network != scope.network:
         return Reason.WRONG_NETWORK, "net is another network's id"
     return None

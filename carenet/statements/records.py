@@ -7,6 +7,7 @@ when a node relays a network statement from partition 0 to another partition.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from carenet.encoding import cbor
@@ -16,6 +17,7 @@ MAX_RECORD_BYTES = 900 * 1024  # of the value; Kafka's own limit is 1 MiB with i
 NETWORK_PARTITION = 0
 _PLAIN_ITEMS, _RELAY_ITEMS, _PROOF_ITEMS = 2, 3, 4
 _MAX_PATH = 64
+_KEPT_PLACES = 20_000  # about 4 MB: hashing a key anew costs as much as reading its record
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ def _decode_proof(items: Any) -> RelayProof:
     return RelayProof(entry, index, tuple(path), checkpoint)
 
 
+@lru_cache(maxsize=_KEPT_PLACES)
 def partition_of(subject_key: str, network_key: str, partitions: int) -> int:
     """The partition of a subject: murmur2 as Kafka's clients compute it, but 0 for the network's own subject.
 
