@@ -40,9 +40,15 @@ class Settings(BaseSettings):
         node: this node's name, part of its topic names and consumer groups.
         gateway_host: address that the gateway binds.
         gateway_port: port that the gateway binds; 0 takes a free one.
-        gateway_origin: the gateway's address as clients dial it, where that is not what it binds (a proxy, TLS).
+        gateway_origin: the gateway's address as clients dial it, where that is not what it binds (a proxy, a name).
         metrics_host: address on which a fold worker or the agents serve `/metrics` and `/health`.
         metrics_port: port for that; 0 takes a free one, None serves nothing. (The gateway has them on its own port.)
+        tls_certificate: PEM file of the gateway's certificate; with `tls_key`, it then serves wss:// only.
+        tls_key: PEM file of that certificate's key.
+        tls_client_ca: PEM file of the authority of clients' certificates, which every client must then have.
+        tls_ca: PEM file of the authority that a client trusts for gateways; None trusts the system's.
+        tls_client_certificate: PEM file of this client's certificate; with `tls_client_key`.
+        tls_client_key: PEM file of that certificate's key.
         log_level: least level that is logged.
 
     Raises:
@@ -70,6 +76,12 @@ class Settings(BaseSettings):
     gateway_origin: str | None = Field(default=None, pattern=r"^wss?://[^/\s]+:\d{1,5}$")
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    tls_ca: Path | None = None
+    tls_client_certificate: Path | None = None
+    tls_client_key: Path | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("roles", mode="before")

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import ssl
 from dataclasses import dataclass
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.typing import Subprotocol
 
-from carenet.client import wire
+from carenet.client import tls, wire
 from carenet.client.handshake import Welcome, answer_challenge, check_welcome, origin_of
-from carenet.errors import BadInputError, CarenetError, PushbackError, RefusedError, TransportError
+from carenet.errors import BadInputError, CarenetError, PushbackError, RefusedError, SetupError, TransportError
 from carenet.sealing.identity import Identity
 from carenet.statements.challenge import NONCE_BYTES
 
@@ -28,7 +29,8 @@ MAX_RECEIVED_BYTES = 16 << 20  # an answer may carry many receipts and wraps
 _PING_INTERVAL_S = 10.0
 # A watcher that works on an update does not read pongs meanwhile; a peer that is silent for longer is gone.
 _PING_TIMEOUT_S = 60.0
-_TOO_MANY_WAIT_S = 1.0
+_TOO_MANY_WAIT_S = 5.0
+_MAX_WAIT_S = 60.0  # whatever a server asks for
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -46,34 +48,37 @@ class Connection:
     _socket: ClientConnection
 
     @classmethod
-    async def open(cls, url: str, identity: Identity, timeout_s: float) -> Self:
+    async def open(cls, url: str, identity: Identity, timeout_s: float, context: ssl.SSLContext | None = None) -> Self:
         """Connect and shake hands.
 
         Args:
-            url: `ws://host:port`.
+            url: `ws://host:port` or `wss://host:port`.
             identity: who we are. If its newest key is not accepted, the one before is tried: a rotation is saved
                 before the network hears of it.
             timeout_s: seconds for all of it.
+            context: for `wss://` (`tls.make_context`); None trusts the system's authorities.
 
         Raises:
             TransportError: no gateway answers there.
+            PushbackError: it has too many connections.
+            SetupError: it and we do not agree on certificates.
             RefusedError: it does not know us (`not_authenticated`), or we are suspended.
             BadInputError: another network or origin, or a peer that does not speak the protocol.
         """
         try:
             async with asyncio.timeout(timeout_s):
-                return await cls._open(url, identity)
+                return await cls._open(url, identity, context)
         except TimeoutError as exc:
             raise TransportError(f"no gateway answers at {origin_of(url)}") from exc
         except RefusedError as exc:
             earlier = identity.earlier()
             if exc.reason != "not_authenticated" or earlier is None:
                 raise
-            return await cls.open(url, earlier, timeout_s)
+            return await cls.open(url, earlier, timeout_s, context)
 
     @classmethod
-    async def _open(cls, url: str, identity: Identity) -> Self:
-        socket = await _dial(url)
+    async def _open(cls, url: str, identity: Identity, context: ssl.SSLContext | None) -> Self:
+        socket = await _dial(url, context)
         try:
             challenge = await _receive(socket)
             await _send(socket, answer_challenge(challenge, url, identity, secrets.token_bytes(NONCE_BYTES)))
@@ -113,15 +118,30 @@ class Connection:
         return f"<Connection as {self.identity.name}: {self._socket.state.name.lower()}>"
 
 
-async def _dial(url: str) -> ClientConnection:
-    origin_of(url)
+def _kind(losses: list[Exception]) -> type[ClientConnection]:
+    """A kind of connection that notes how it was lost, of which its handshake says nothing."""
+
+    class Socket(ClientConnection):
+        def connection_lost(self, exc: Exception | None) -> None:
+            if exc is not None:
+                losses.append(exc)
+            super().connection_lost(exc)
+
+    return Socket
+
+
+async def _dial(url: str, context: ssl.SSLContext | None) -> ClientConnection:
+    origin = origin_of(url)
+    losses: list[Exception] = []
     proxy: Literal[True] | None = None if urlsplit(url).hostname in _LOOPBACK else True
     try:
         return await connect(
             url,
             subprotocols=[Subprotocol(wire.SUBPROTOCOL)],
+            create_connection=_kind(losses),
             compression=None,  # sealed bytes do not compress
             proxy=proxy,
+            ssl=(context or tls.make_context(tls.TlsTrust())) if url.startswith("wss:") else None,
             open_timeout=None,  # the caller's timeout covers the handshake too
             ping_interval=_PING_INTERVAL_S,
             ping_timeout=_PING_TIMEOUT_S,
@@ -130,8 +150,26 @@ async def _dial(url: str) -> ClientConnection:
         )
     except InvalidURI as exc:
         raise BadInputError("a gateway's address is ws://HOST:PORT or wss://HOST:PORT") from exc
+    except InvalidStatus as exc:
+        raise _turned_away(origin, exc) from exc
     except (OSError, InvalidHandshake, EOFError) as exc:
-        raise TransportError(f"no gateway answers at {origin_of(url)}: {type(exc).__name__}") from exc
+        # In TLS 1.3 a gateway's no comes after our handshake, and is then only known to the connection.
+        failure = tls.find_failure(exc) or tls.find_failure(losses[-1] if losses else None)
+        if failure is not None:
+            raise SetupError(f"the gateway at {origin}: {tls.explain(failure)}") from exc
+        other = "without TLS is dialled as ws://" if url.startswith("wss:") else "with TLS is dialled as wss://"
+        hint = "" if isinstance(exc, ConnectionRefusedError) else f" (a gateway {other})"
+        raise TransportError(f"no gateway answers at {origin}: {type(exc).__name__}{hint}") from exc
+
+
+def _turned_away(origin: str, exc: InvalidStatus) -> TransportError:
+    """What a gateway that has enough connections, or a proxy in front of one, says instead of a handshake."""
+    response = exc.response
+    said = f"the gateway at {origin} answers {response.status_code}: {response.body[:200].decode(errors='replace')!r}"
+    wait = response.headers.get("Retry-After", "")
+    if not wait.isascii() or not wait.isdecimal():
+        return TransportError(said)
+    return PushbackError(said, min(float(wait), _MAX_WAIT_S))
 
 
 async def _send(socket: ClientConnection, message: wire.Message) -> None:

@@ -16,11 +16,13 @@ from carenet.client.keys import Keys
 from carenet.client.session import Session
 from carenet.client.spool import Spool, spool_path
 from carenet.client.subjects import Subjects
+from carenet.client.tls import TlsTrust, make_context, trust_of
 from carenet.client.trust import Trust
 from carenet.client.watches import Watches
 from carenet.client.wrapping import Wrapper
 from carenet.encoding.ids import encode_id
 from carenet.sealing.identity import Identity
+from carenet.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +34,14 @@ class Options:
         patience_s: seconds that a call is tried again while a server is away.
         resume: whether what an earlier run left in the spool is delivered on connecting.
         window: how many deliveries `publish_many` has under way.
+        tls: for a `wss://` gateway: whom we trust and our certificate; None takes them from `CARENET_TLS_…`.
     """
 
     spool: Path | None = None
     patience_s: float = 60.0
     resume: bool = True
     window: int = 256
+    tls: TlsTrust | None = None
 
 
 @dataclass(slots=True)
@@ -83,7 +87,8 @@ async def open_parts(
     Raises:
         TransportError, RefusedError, BadInputError, SetupError: see `care.connect`.
     """
-    session = await stack.enter_async_context(Session(gateway, identity, options.patience_s))
+    context = make_context(options.tls or trust_of(Settings())) if gateway.startswith("wss:") else None
+    session = await stack.enter_async_context(Session(gateway, identity, options.patience_s, context))
     identity = session.accepted_as
     trust = Trust(session.welcome.genesis)
     spool = stack.enter_context(Spool(_spool_path(options.spool, identity)))

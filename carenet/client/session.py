@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import ssl
 from types import TracebackType
 from typing import Self
 
@@ -35,15 +36,18 @@ class Session:
         url: the gateway's.
         identity: who we are.
         patience_s: seconds that a question is tried again while the gateway, or a server behind it, is away.
+        context: for a `wss://` gateway; None trusts the system's authorities.
 
     Raises:
         TransportError: on entering, if no gateway answers.
         RefusedError: on entering, if it does not know us.
+        SetupError: on entering, if it and we do not agree on certificates.
         BadInputError: on entering, if it is not a gateway of our network.
     """
 
-    def __init__(self, url: str, identity: Identity, patience_s: float) -> None:
+    def __init__(self, url: str, identity: Identity, patience_s: float, context: ssl.SSLContext | None = None) -> None:
         self.url = url
+        self.context = context
         self.identity = identity
         self._accepted_as = identity
         self._patience_s = patience_s
@@ -134,7 +138,7 @@ class Session:
                 answer.exception()  # seen: the connection may have failed this answer while the send raised
 
     async def _connect(self) -> None:
-        connection = await Connection.open(self.url, self.identity, CONNECT_TIMEOUT_S)
+        connection = await Connection.open(self.url, self.identity, CONNECT_TIMEOUT_S, self.context)
         self._connection, self._welcome, self._accepted_as = connection, connection.welcome, connection.identity
         self._connected.set()
 

@@ -65,4 +65,6 @@ class Watches:
             raise TransportError(f"no control entries within {self._patience_s:g} s") from exc
 
     async def _dial(self) -> Connection:
-        return await Connection.open(self._session.url, self._session.identity, CONNECT_TIMEOUT_S)
+        return await Connection.open(
+            self._session.url, self._session.identity, CONNECT_TIMEOUT_S, self._session.context
+        )

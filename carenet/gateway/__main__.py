@@ -20,6 +20,7 @@ import uvloop
 from carenet.bus.security import login_of
 from carenet.errors import CarenetError, SetupError, TransportError
 from carenet.gateway.server import Gateway, GatewayConfig
+from carenet.gateway.tls import read_files
 from carenet.logs import set_up_logging
 from carenet.settings import Settings
 
@@ -42,6 +43,7 @@ def read_config(settings: Settings) -> GatewayConfig:
         host=settings.gateway_host,
         port=settings.gateway_port,
         origin=settings.gateway_origin,
+        tls=read_files(settings.tls_certificate, settings.tls_key, settings.tls_client_ca),
     )
 
 

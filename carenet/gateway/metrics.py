@@ -19,6 +19,7 @@ class Metrics:
         lag: seconds from an entry's log time to its push, both by the clocks of broker and gateway.
         requests: requests by type and result (reply or the reason).
         closes: sessions ended by the gateway, by close code.
+        refused: connections, statements and GETs turned away, by reason: docs/formats.md section 11, and `tls_…`.
     """
 
     def __init__(self) -> None:
@@ -33,6 +34,11 @@ class Metrics:
             "carenet_gateway_requests", "Requests answered.", ["type", "result"], registry=self.registry
         )
         self.closes = Counter("carenet_gateway_closes", "Sessions ended.", ["code"], registry=self.registry)
+        self.refused = Counter("carenet_gateway_refused", "Turned away.", ["reason"], registry=self.registry)
+
+    def refuse(self, reason: str) -> None:
+        """Count something that was turned away; the reason is one of ours."""
+        self.refused.labels(reason).inc()
 
     def render(self) -> bytes:
         """The exposition text."""

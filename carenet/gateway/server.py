@@ -32,6 +32,7 @@ from carenet.gateway.publishing import Publishing
 from carenet.gateway.push import GOING_AWAY, Pusher
 from carenet.gateway.requests import Requests
 from carenet.gateway.session import Services, Session, authenticate
+from carenet.gateway.tls import TlsFiles, make_context
 from carenet.store.store import Store
 
 _FEED_CONNECTIONS = 2  # apart from clients' questions, so that these never make the feed wait
@@ -50,6 +51,7 @@ class GatewayConfig:
         host: address to bind.
         port: port to bind; 0 takes a free one.
         origin: the address as clients dial it, `ws://host:port`; None takes what was bound.
+        tls: certificate files, which make it `wss://`; None serves without TLS.
         limits: what a client may cost.
     """
 
@@ -58,6 +60,7 @@ class GatewayConfig:
     host: str = "127.0.0.1"
     port: int = 0
     origin: str | None = None
+    tls: TlsFiles | None = None
     limits: Limits = field(default_factory=Limits)
 
 
@@ -69,7 +72,7 @@ class Gateway:
 
     Raises:
         TransportError: on entering, if PostgreSQL does not answer.
-        SetupError: on entering, if the database was not made or seeded.
+        SetupError: on entering, if the database was not made or seeded, or a certificate file is not what it should be.
         OSError: on entering, if the port is taken.
     """
 
@@ -132,7 +135,7 @@ class Gateway:
         stack.push_async_callback(self._stop_following)
         server = await self._bind(pages)
         stack.push_async_callback(self._close_sessions, server)
-        origin = config.origin or f"ws://{config.host}:{server.sockets[0].getsockname()[1]}"
+        origin = config.origin or self._bound_at(server)
         self._services = Services(
             genesis=genesis,
             origin=origin,
@@ -148,8 +151,12 @@ class Gateway:
         self._follow(feed, authority, pusher)
         await server.start_serving()
 
+    def _bound_at(self, server: Server) -> str:
+        scheme = "ws" if self.config.tls is None else "wss"
+        return f"{scheme}://{self.config.host}:{server.sockets[0].getsockname()[1]}"
+
     async def _bind(self, pages: Pages) -> Server:
-        limits = self.config.limits
+        limits, files = self.config.limits, self.config.tls
         return await serve(
             self._handle,
             self.config.host,
@@ -157,7 +164,9 @@ class Gateway:
             subprotocols=[Subprotocol(SUBPROTOCOL)],
             compression=None,  # sealed bytes do not compress
             process_request=pages.process_request,
+            ssl=None if files is None else make_context(files, self.metrics.refuse),
             server_header=None,
+            ssl_handshake_timeout=None if files is None else limits.hello_s,
             open_timeout=limits.hello_s,
             close_timeout=limits.close_s,
             max_size=limits.max_hello,  # until somebody has said who it is
