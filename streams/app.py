@@ -12,6 +12,7 @@ modules of its role only. Traps that the settings below avoid:
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Mapping
 from functools import cache, partial
@@ -41,6 +42,7 @@ _HEARTBEAT_S = 1.0
 _REBALANCE_S = 6.0
 _BEHIND_THE_FOLD = 10  # niceness: on a busy machine a count may wait, a push may not
 _RETRY_S = 1.0
+_COLLECT_SELDOM = (100_000, 20, 20)
 
 _log = structlog.get_logger(__name__)
 
@@ -135,7 +137,13 @@ def _environment_app() -> CarenetApp:
     set_up_logging(settings.log_level)
     if settings.roles != ("timeline",):
         os.nice(_BEHIND_THE_FOLD)
-    return build_app(settings)
+    app = build_app(settings)
+    # A batch is tens of thousands of objects that live until its commit and form no cycles: the collector would walk
+    # them, and all modules, over and over and find nothing.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECT_SELDOM)
+    return app
 
 
 def __getattr__(name: str) -> Any:

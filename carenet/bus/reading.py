@@ -36,7 +36,7 @@ _SESSION_TIMEOUT_S = 6.0  # a killed worker's partitions are free after this
 _HEARTBEAT_S = 1.0  # and a rebalance is noticed within this
 _STALLED_S = 60.0  # a worker that has not read for so long loses its partitions to one that does
 _FETCH_WAIT_S = 0.01  # one fetch a broker is under way, and a partition's next record may wait so long for its end
-_PARTITION_BYTES = 4 << 20
+_PARTITION_BYTES = 12 << 20  # a whole batch of usual records, so that a backlog is folded in large transactions
 _START_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 3.0
 
