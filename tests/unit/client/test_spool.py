@@ -36,6 +36,42 @@ def test_a_letter_stays_until_its_outcome_is_known(path: Path):
         assert spool.count() == 1
 
 
+def test_many_letters_are_stored_and_forgotten_together(path: Path):
+    letters = [letter(number) for number in range(50)]
+    with Spool(path) as spool:
+        spool.put_all(letters)
+        spool.put_all([])
+        assert spool.count() == 50
+        spool.remove_all(letters[:20])
+        spool.remove_all([])
+        assert sorted(spool.adopt(), key=lambda each: each.cti) == letters[20:]
+    with Spool(path) as spool:
+        assert spool.count() == 30
+
+
+def test_of_letters_that_cannot_all_be_stored_none_is(path: Path):
+    with Spool(path) as spool:
+        with pytest.raises(SetupError, match="cannot be used"):
+            spool.put_all([letter(1), letter(2, None)])  # type: ignore[arg-type] - what no column takes
+        assert spool.count() == 0
+        spool.put(letter(3))
+        assert spool.count() == 1
+
+
+def test_a_file_that_an_earlier_version_laid_out_goes_on(path: Path):
+    path.parent.mkdir()
+    database = sqlite3.connect(path)
+    database.executescript(
+        "CREATE TABLE letters (subject BLOB, cti BLOB, holder TEXT NOT NULL, created_ms INTEGER NOT NULL, statement"
+        " BLOB NOT NULL, body BLOB, plaintext BLOB, PRIMARY KEY (subject, cti)) WITHOUT ROWID; PRAGMA user_version = 1;"
+    )
+    database.close()
+    with Spool(path) as spool:
+        spool.put_all([letter(1), letter(2)])
+        spool.remove(bytes(32), letter(1).cti)
+        assert spool.adopt() == [letter(2)]
+
+
 def test_a_rebuilt_letter_takes_the_place_of_the_first_build(path: Path):
     with Spool(path) as spool:
         spool.put(letter(1, b"first"))
