@@ -109,8 +109,11 @@ class Producer:
         self._sent += 1
         return Sent(metadata.partition, metadata.offset)
 
-    async def send_all(self, topic: str, partition: int, records: Sequence[Record]) -> None:
+    async def send_all(self, topic: str, partition: int, records: Sequence[Record]) -> list[Sent]:
         """Send many records to one partition, in order, in as few batches as will do; wait for the last one.
+
+        Returns:
+            Where each landed, in their order.
 
         Raises:
             BadInputError: a record is larger than a batch may be.
@@ -119,13 +122,18 @@ class Producer:
         with translated(f"sending {len(records)} records to {topic}/{partition}"):
             async with asyncio.timeout(self._timeout_s):
                 await self._check_partition(topic, partition)
-                await asyncio.gather(
-                    *[
-                        await self._open.send_batch(batch, topic, partition=partition)
-                        for batch in self._batches(records)
-                    ]
-                )
+                batches = [
+                    (batch.record_count(), await self._open.send_batch(batch, topic, partition=partition))
+                    for batch in self._batches(records)
+                ]
+                answers = await asyncio.gather(*[future for _, future in batches])
         self._sent += len(records)
+        counts = [count for count, _ in batches]
+        return [
+            Sent(answer.partition, answer.offset + place)
+            for count, answer in zip(counts, answers, strict=True)
+            for place in range(count)
+        ]
 
     @property
     def _open(self) -> AIOKafkaProducer:
@@ -203,6 +211,37 @@ class Publisher:
         key = encode_id(subject)
         return await self._send(partition_of(key, self._network_key, self._partitions), key, value)
 
+    async def publish_all(self, partition: int, messages: Sequence[tuple[bytes, RecordValue]]) -> list[Sent]:
+        """Send many statements to one partition, in order; far cheaper for each than `publish`.
+
+        Args:
+            partition: that of every subject (`partition_of`).
+            messages: subjects, 32 bytes each, and what is sent about them.
+
+        Returns:
+            Where each landed, in their order.
+
+        Raises:
+            ValueError: a subject of another partition.
+            BadInputError: a record is larger than the network takes; nothing was sent.
+            TransportError: no answer within the timeout; send the same bytes again.
+        """
+        records = []
+        for subject, value in messages:
+            key = encode_id(subject)
+            if partition_of(key, self._network_key, self._partitions) != partition:
+                raise ValueError(f"a subject that does not belong in partition {partition}")
+            records.append(Record(key.encode(), _encode(value)))
+        return await self._producer.send_all(self._topic, partition, records)
+
+    def partition_of(self, subject: bytes) -> int:
+        """The partition of a subject's log.
+
+        Args:
+            subject: 32 bytes.
+        """
+        return partition_of(encode_id(subject), self._network_key, self._partitions)
+
     async def relay(self, partition: int, value: RecordValue) -> Sent:
         """Send partition 0's network statement, with its proof, to another partition.
 
@@ -219,7 +258,11 @@ class Publisher:
         return await self._send(partition, self._network_key, value)
 
     async def _send(self, partition: int, key: str, value: RecordValue) -> Sent:
-        data = encode_record(value)
-        if len(data) > MAX_RECORD_BYTES:
-            raise BadInputError(f"the record has {len(data)} bytes; at most {MAX_RECORD_BYTES}")
-        return await self._producer.send(self._topic, partition, key.encode(), data)
+        return await self._producer.send(self._topic, partition, key.encode(), _encode(value))
+
+
+def _encode(value: RecordValue) -> bytes:
+    data = encode_record(value)
+    if len(data) > MAX_RECORD_BYTES:
+        raise BadInputError(f"the record has {len(data)} bytes; at most {MAX_RECORD_BYTES}")
+    return data

@@ -76,6 +76,24 @@ async def test_the_networks_own_subject_goes_to_partition_0_and_relays_elsewhere
     assert keys == {encode_id(genesis.network_id).encode()}
 
 
+async def test_many_statements_land_where_each_would_alone(kafka: EmbeddedKafka, genesis: Genesis) -> None:
+    await provision(kafka.bootstrap, topics_of(genesis, "node"))
+    async with Publisher(kafka.bootstrap, genesis) as publisher:
+        subject = bytes(32)
+        partition = publisher.partition_of(subject)
+        values = [RecordValue(b"s%d" % number, b"body") for number in range(300)]
+        assert await publisher.publish(subject, values[0]) == (partition, 0)
+        sent = await publisher.publish_all(partition, [(subject, value) for value in values[1:]])
+        assert sent == [(partition, offset) for offset in range(1, 300)]
+        with pytest.raises(BadInputError, match="at most 921600"):
+            await publisher.publish_all(partition, [(subject, values[0]), (subject, RecordValue(b"s", bytes(921_600)))])
+        with pytest.raises(ValueError, match="does not belong in partition"):
+            await publisher.publish_all(partition + 1, [(subject, values[0])])
+    found = await _records(kafka.bootstrap, genesis.topic, 300)
+    assert [(place, key) for place, _, key, _ in found] == [(partition, encode_id(subject).encode())] * 300
+    assert [decode_record(value) for _, _, _, value in found] == values
+
+
 async def test_a_record_above_the_networks_limit_is_bad_input_and_not_sent(
     kafka: EmbeddedKafka, genesis: Genesis
 ) -> None:
@@ -95,8 +113,8 @@ async def test_many_records_arrive_in_order_over_several_batches(kafka: Embedded
     records = [Record(b"k%d" % each, bytes(4000)) for each in range(400)]
     records[200] = Record(b"k200", bytes(700_000))  # larger than a batch alone
     async with Producer(kafka.bootstrap) as producer:
-        await producer.send_all(topic_name, 1, records)
-        await producer.send_all(topic_name, 1, [])
+        assert await producer.send_all(topic_name, 1, records) == [(1, each) for each in range(400)]
+        assert await producer.send_all(topic_name, 1, []) == []
     found = await _records(kafka.bootstrap, topic_name, 400)
     assert [(partition, offset) for partition, offset, _, _ in found] == [(1, each) for each in range(400)]
     assert [(key, len(value)) for _, _, key, value in found] == [(each.key, len(each.value)) for each in records]
