@@ -21,6 +21,7 @@ from carenet.node.metrics import FoldMetrics
 from carenet.node.outbox import EntriesOutbox
 from carenet.node.pipeline import Pipeline, PreparedBatch
 from carenet.rules.rows import PartitionState
+from carenet.store.faults import UsedId
 from carenet.store.store import Store
 
 _FINISH_S = 3.0  # for a commit that is under way when the lane is stopped
@@ -146,7 +147,11 @@ class Lane:
         with self._metrics.measure("decide"):
             effects = await self._pipeline.decide(batch, self.state)
         with self._metrics.measure("commit"):
-            await self._store.commit(effects)
+            try:
+                await self._store.commit(effects)
+            except UsedId:
+                effects = await self._pipeline.decide_again(batch, self.state)
+                await self._store.commit(effects)
         self.state = effects.state
         self._pipeline.note_commit(effects)
         self._metrics.count(effects)

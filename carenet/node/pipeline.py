@@ -3,6 +3,10 @@
     batch = await pipeline.prepare(records)            # may run while the batch before commits: it reads no state
     effects = await pipeline.decide(batch, state)      # reads the rows that the batch wants, writes nothing
 
+While events trickle in, asking whether an id was used before would be half the way to the commit. So a few events that
+want nothing else are decided as if it was not, and the commit, which cannot insert an id twice, says so if it was:
+`decide_again` then asks.
+
 Signatures are verified in `prepare` for signers whose key was seen before. A key is only a hint there: `fold` decides
 whether it is the current one, and verifies under that one if it is another.
 """
@@ -33,6 +37,7 @@ from carenet.rules.rows import (
 from carenet.rules.view import View
 
 _INLINE = 16  # records; fewer cost less than handing them to a thread and back
+_ASK_AFTERWARDS = 200  # batches for which ids are asked for after one was found to be used: repeats come in numbers
 _MAX_KNOWN = 100_000  # keys that are remembered, about 10 MB
 _MAX_KEPT = 20_000  # rows that are remembered, about 20 MB
 _KEPT = (ParticipantKey, SubjectKey, EpochsKey, GrantsKey)  # asked for again and again, unlike ids and digests
@@ -76,6 +81,7 @@ class Pipeline:
         self._known: dict[bytes, bytes] = {}  # participant id → a signing key of its
         self._kept: dict[Key, Row | None] = {}  # as committed; see `note_commit`
         self._permits = Permits()
+        self._asking = 0  # for so many batches more, ids are asked for
         self._read: Mapping[Key, Row | None] = {}  # by the decision that is being committed
 
     async def prepare(self, records: Sequence[RawRecord]) -> PreparedBatch:
@@ -89,9 +95,25 @@ class Pipeline:
         Raises:
             TransportError: rows could not be loaded.
         """
-        count = len(batch.records)
         self._permits.attach(batch.records, state)
-        loaded: dict[Key, Row | None] = {}
+        self._asking = max(0, self._asking - 1)
+        guessed = {} if self._asking else _guess_unused(batch.records)
+        return await self._decide(batch, state, guessed)
+
+    async def decide_again(self, batch: PreparedBatch, state: PartitionState) -> Effects:
+        """As `decide`, after the commit of what that said found a used id.
+
+        Raises:
+            TransportError: rows could not be loaded.
+        """
+        self._permits = Permits()  # it learned from statements that were not accepted
+        self._permits.attach(batch.records, state)
+        self._asking = _ASK_AFTERWARDS
+        return await self._decide(batch, state, {})
+
+    async def _decide(self, batch: PreparedBatch, state: PartitionState, guessed: Mapping[Key, Row | None]) -> Effects:
+        count = len(batch.records)
+        loaded: dict[Key, Row | None] = dict(guessed)
         view = View(loaded, permits=self._permits)
         while missing := await self._compute(count, needs, batch.records, view, self._scope):
             kept = {key: self._kept[key] for key in missing if key in self._kept}
@@ -125,6 +147,13 @@ class Pipeline:
         if count < _INLINE:
             return work(*args)
         return await asyncio.get_running_loop().run_in_executor(self._executor, work, *args)
+
+
+def _guess_unused(records: Sequence[Prepared]) -> dict[Key, Row | None]:
+    """The ids of a few records that want nothing else of the store, as if they were not used."""
+    if len(records) >= _INLINE or any(record.permit is None for record in records):
+        return {}
+    return {record.id_key: None for record in records if record.id_key is not None}
 
 
 def _prepare_all(records: Sequence[RawRecord], scope: Scope, known: Mapping[bytes, bytes]) -> list[Prepared]:

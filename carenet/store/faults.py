@@ -14,6 +14,13 @@ class LostPartition(TransportError):  # noqa: N818 - it is what happened, and no
     """Another worker has moved the partition on: let go of it, and read its state again if it is still yours."""
 
 
+class UsedId(CorruptionError):  # noqa: N818 - as above
+    """An id of the batch was used before, so nothing was written: decide it again, with the rows loaded.
+
+    If they were loaded, the database is not what the log says.
+    """
+
+
 _SETUP = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
@@ -27,6 +34,7 @@ _CORRUPTION = (
     asyncpg.DataCorruptedError,
     asyncpg.IndexCorruptedError,
 )
+_USED = {"idempotency_pkey", "entries_digest"}  # either may be found first
 _PROGRAMMER = (asyncpg.DataError, asyncpg.SyntaxOrAccessError)
 
 
@@ -46,6 +54,9 @@ def translated(doing: str) -> Iterator[None]:
         yield
     except _SETUP as exc:
         raise SetupError(f"{doing}: {_name(exc)}; check the database's address, and that its schema was made") from exc
+    except asyncpg.UniqueViolationError as exc:
+        kind = UsedId if exc.constraint_name in _USED else CorruptionError
+        raise kind(f"{doing}: {_name(exc)}: the database is not what the log says") from exc
     except _CORRUPTION as exc:
         raise CorruptionError(f"{doing}: {_name(exc)}: the database is not what the log says") from exc
     except _PROGRAMMER:

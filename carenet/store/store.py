@@ -159,7 +159,8 @@ class Store(Queries):
 
         Raises:
             LostPartition: another worker moved the partition on; nothing was written.
-            CorruptionError: a row exists that must not; nothing was written.
+            UsedId: an id was used before, which loading its row would have told; nothing was written.
+            CorruptionError: another row exists that must not; nothing was written.
             TransportError: PostgreSQL broke off; it may have been written: `load_state` tells.
         """
         with translated(f"committing to partition {effects.state.partition}"):
