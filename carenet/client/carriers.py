@@ -39,9 +39,7 @@ class GatewayCarrier:
 
     async def send(self, letter: Letter) -> tuple[int, int]:
         """See `Carrier`."""
-        body = None if letter.body is None else wire.to_text(letter.body)
-        statement = wire.to_text(letter.statement)
-        answer = expect_reply(await self._session.ask("publish", statement=statement, body=body))
+        answer = expect_reply(await self._session.ask("publish", statement=letter.statement, body=letter.body))
         return wire.read_int(answer, "partition"), wire.read_int(answer, "offset")
 
 

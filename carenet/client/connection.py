@@ -46,6 +46,7 @@ class Connection:
     identity: Identity
     welcome: Welcome
     _socket: ClientConnection
+    _codec: wire.Codec
 
     @classmethod
     async def open(cls, url: str, identity: Identity, timeout_s: float, context: ssl.SSLContext | None = None) -> Self:
@@ -80,9 +81,11 @@ class Connection:
     async def _open(cls, url: str, identity: Identity, context: ssl.SSLContext | None) -> Self:
         socket = await _dial(url, context)
         try:
-            challenge = await _receive(socket)
-            await _send(socket, answer_challenge(challenge, url, identity, secrets.token_bytes(NONCE_BYTES)))
-            return cls(identity, check_welcome(await _receive(socket), identity), socket)
+            codec = wire.CODECS.get(socket.subprotocol or "", wire.JSON)
+            challenge = await _receive(socket, codec)
+            hello = answer_challenge(challenge, url, identity, secrets.token_bytes(NONCE_BYTES))
+            await _send_frame(socket, codec, codec.pack(hello))
+            return cls(identity, check_welcome(await _receive(socket, codec), identity), socket, codec)
         except BaseException:
             await socket.close()
             raise
@@ -94,10 +97,10 @@ class Connection:
             BadInputError: it is larger than the gateway takes.
             TransportError: the connection is gone (or another error by the close code, see `receive`).
         """
-        frame = wire.pack(message)
+        frame = self._codec.pack(message)
         if len(frame) > self.welcome.max_frame:
             raise BadInputError(f"a frame of {len(frame)} bytes; the gateway takes {self.welcome.max_frame}")
-        await _send_frame(self._socket, frame)
+        await _send_frame(self._socket, self._codec, frame)
 
     async def receive(self) -> wire.Message:
         """The next frame; cancelling it loses nothing.
@@ -108,7 +111,7 @@ class Connection:
             RefusedError: we may not be here (any more).
             BadInputError: the gateway could not read a frame of ours, or sent one that we cannot read.
         """
-        return await _receive(self._socket)
+        return await _receive(self._socket, self._codec)
 
     async def close(self) -> None:
         """Say goodbye."""
@@ -137,7 +140,7 @@ async def _dial(url: str, context: ssl.SSLContext | None) -> ClientConnection:
     try:
         return await connect(
             url,
-            subprotocols=[Subprotocol(wire.SUBPROTOCOL)],
+            subprotocols=[Subprotocol(each) for each in wire.CODECS],
             create_connection=_kind(losses),
             compression=None,  # sealed bytes do not compress
             proxy=proxy,
@@ -172,23 +175,19 @@ def _turned_away(origin: str, exc: InvalidStatus) -> TransportError:
     return PushbackError(said, min(float(wait), _MAX_WAIT_S))
 
 
-async def _send(socket: ClientConnection, message: wire.Message) -> None:
-    await _send_frame(socket, wire.pack(message))
-
-
-async def _send_frame(socket: ClientConnection, frame: bytes) -> None:
+async def _send_frame(socket: ClientConnection, codec: wire.Codec, frame: bytes) -> None:
     try:
-        await socket.send(frame, text=True)
+        await socket.send(frame, text=codec.is_text)
     except ConnectionClosed as exc:
         raise _closed(exc) from exc
 
 
-async def _receive(socket: ClientConnection) -> wire.Message:
+async def _receive(socket: ClientConnection, codec: wire.Codec) -> wire.Message:
     try:
         frame = await socket.recv(decode=False)
     except ConnectionClosed as exc:
         raise _closed(exc) from exc
-    return wire.unpack(frame)
+    return codec.unpack(frame)
 
 
 def _closed(exc: ConnectionClosed) -> CarenetError:

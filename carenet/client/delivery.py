@@ -159,7 +159,7 @@ class Delivery:
             await asyncio.sleep(backoff.next_s())
 
     async def _ask(self, statement: Statement, digest: bytes, partition: int, offset: int) -> Decision:
-        place = {"partition": partition, "offset": offset, "digest": wire.to_text(digest)}
+        place = {"partition": partition, "offset": offset, "digest": digest}
         try:
             answer = expect_reply(await self._session.ask("outcomes", **place))
         except DeclinedError as exc:
@@ -173,5 +173,5 @@ class Delivery:
             ProofError, EncodingError: the gateway's answer does not hold.
             TransportError: the gateway is away.
         """
-        answer = expect_reply(await self._session.ask("receipt", digest=wire.to_text(outcome.digest)))
+        answer = expect_reply(await self._session.ask("receipt", digest=outcome.digest))
         return self._trust.verify_receipt(answer, outcome.digest, outcome.entry.subject)

@@ -83,9 +83,9 @@ def answer_challenge(challenge: wire.Message, url: str, identity: Identity, nonc
     return {
         "type": "hello",
         "participant": encode_id(identity.id),
-        "kid": wire.to_text(identity.kid),
-        "nonce": wire.to_text(nonce),
-        "signature": wire.to_text(identity.sign_key.sign(signed)),
+        "kid": identity.kid,
+        "nonce": nonce,
+        "signature": identity.sign_key.sign(signed),
     }
 
 

@@ -94,7 +94,7 @@ class Session:
 
         Args:
             kind: the request's type.
-            fields: JSON values.
+            fields: values of the codecs: bytes, text, integers, booleans, null, lists and maps of them.
 
         Raises:
             DeclinedError: the gateway answers with an error.

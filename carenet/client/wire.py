@@ -1,5 +1,7 @@
-"""The gateway protocol's JSON: bytes as unpadded base64url, ids as 43 characters, and fields read with their types.
+"""The gateway protocol's two codecs, and fields read with their types.
 
+Messages are dictionaries whose binary values are `bytes`. In `carenet.v1.cbor`, which the SDK prefers, they travel as
+byte strings; in `carenet.v1.json` as unpadded base64url, and come back as that text: `read_bytes` takes both.
 What comes from a gateway is untrusted: reading raises `EncodingError` and nothing else.
 """
 
@@ -7,16 +9,36 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from carenet.encoding import cbor
 from carenet.encoding.ids import ID_BYTES, decode_id, encode_id
 from carenet.errors import BadInputError, EncodingError
 
-SUBPROTOCOL = "carenet.v1.json"
+_MAX_ITEMS = 1 << 20  # of one message; an answer may list 10,000 subjects or participants
 
 Message = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """One subprotocol.
+
+    Attributes:
+        subprotocol: its name in the WebSocket handshake.
+        is_text: whether its frames are text.
+        pack: a frame's bytes.
+        unpack: a frame's message; raises EncodingError for anything but one map with a text "type".
+    """
+
+    subprotocol: str
+    is_text: bool
+    pack: Callable[[Message], bytes]
+    unpack: Callable[[str | bytes], Message]
 
 
 def to_text(data: bytes) -> str:
@@ -39,24 +61,43 @@ def to_bytes(text: str) -> bytes:
     return data
 
 
-def pack(message: Message) -> bytes:
-    """A frame's bytes, to be sent as text."""
-    return orjson.dumps(message)
+def _pack_json(message: Message) -> bytes:
+    return orjson.dumps(message, default=_bytes_as_text)
 
 
-def unpack(frame: str | bytes) -> Message:
-    """A frame's object.
+def _bytes_as_text(value: Any) -> str:
+    if not isinstance(value, bytes):
+        raise TypeError(f"{type(value).__name__} has no place in a message")
+    return to_text(value)
 
-    Raises:
-        EncodingError: not a JSON object with a "type".
-    """
+
+def _unpack_json(frame: str | bytes) -> Message:
     try:
         message = orjson.loads(frame)
     except orjson.JSONDecodeError:
         raise EncodingError("a frame is not JSON") from None
+    return _check(message)
+
+
+def _pack_cbor(message: Message) -> bytes:
+    return cbor.encode(message, _MAX_ITEMS)
+
+
+def _unpack_cbor(frame: str | bytes) -> Message:
+    if isinstance(frame, str):
+        raise EncodingError("a frame is not binary")
+    return _check(cbor.decode(frame, _MAX_ITEMS))
+
+
+def _check(message: Any) -> Message:
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
-        raise EncodingError('a frame is a JSON object with a "type"')
+        raise EncodingError('a frame is an object with a "type"')
     return message
+
+
+CBOR = Codec("carenet.v1.cbor", is_text=False, pack=_pack_cbor, unpack=_unpack_cbor)
+JSON = Codec("carenet.v1.json", is_text=True, pack=_pack_json, unpack=_unpack_json)
+CODECS = {each.subprotocol: each for each in (CBOR, JSON)}  # by preference
 
 
 def read_text(message: Message, name: str) -> str:
@@ -81,7 +122,8 @@ def read_int(message: Message, name: str) -> int:
 
 def read_bytes(message: Message, name: str) -> bytes:
     """A field of bytes."""
-    return to_bytes(read_text(message, name))
+    value = message.get(name)
+    return value if isinstance(value, bytes) else to_bytes(read_text(message, name))
 
 
 def read_bytes_or_none(message: Message, name: str) -> bytes | None:
@@ -97,8 +139,8 @@ def read_id(message: Message, name: str) -> bytes:
 def read_map(message: Message, name: str) -> Message:
     """A field that is an object; empty where it is absent."""
     value = message.get(name, {})
-    if not isinstance(value, dict):
-        raise EncodingError(f"{name} is an object")
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise EncodingError(f"{name} is an object with text keys")
     return value
 
 

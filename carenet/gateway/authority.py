@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from carenet.errors import CorruptionError
 from carenet.ledger.entry import decode_entry
-from carenet.rules.access import READ, may_read
+from carenet.rules.access import READ, active, may_read, who_may_read
 from carenet.rules.changes import admitted, granted, opened, rotated, suspended
 from carenet.rules.rows import GrantRow, ParticipantRow, SubjectRow
 from carenet.statements.payloads import PAYLOADS, Admit, Give, Open, Rotate, Suspend, Withdraw
@@ -39,12 +39,29 @@ class Timeline:
         row: as it was opened; its `next_seq` is not kept up, the one here is.
         next_seq: sequence number of the next entry to be applied.
         grants: those that were not ended, in the order in which they were given; some may have expired.
+        audiences: who may be sent its newest entry, by compartment, until something changes it; see `audience`.
     """
 
     partition: int
     row: SubjectRow
     next_seq: int
     grants: list[GrantRow] = field(default_factory=list)
+    audiences: dict[str | None, Audience] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Who may be sent a subject's newest entry of a compartment.
+
+    Attributes:
+        readers: ids.
+        network_change: of which state of the partition's participants this is true.
+        until_ms: when the first of the grants ends that this was found with, or None.
+    """
+
+    readers: frozenset[bytes]
+    network_change: int
+    until_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +97,7 @@ class Authority:
         self.heads = [0] * partitions  # entries applied, by partition
         self._log_times = [0] * partitions
         self._participants: list[dict[bytes, ParticipantRow]] = [{} for _ in range(partitions)]
+        self._network_changes = [0] * partitions  # how often a partition's participants changed
         self._timelines: dict[bytes, Timeline] = {}
         self._subjects_of: dict[bytes, set[bytes]] = {}  # custodians and grantees; may hold some that lost access
         self._ends: list[tuple[int, bytes, bytes]] = []  # heap of (until_ms, subject, grant id)
@@ -143,6 +161,33 @@ class Authority:
             return False
         now_ms = self.now_ms(timeline.partition, clock_ms)
         return may_read(reader, timeline.row, timeline.grants, entry, now_ms)
+
+    def audience(self, subject: bytes, compartment: str | None, clock_ms: int) -> frozenset[bytes]:
+        """All of whom `may_read` is true of the subject's newest entry, at the applied head.
+
+        It is kept until a grant is given, withdrawn or over, or the partition's participants change: with hundreds of
+        readers, finding it costs more than a push. (Should the clock go back, whose grant had ended stays outside.)
+        """
+        timeline = self._timelines.get(subject)
+        if timeline is None:
+            return frozenset()
+        partition = timeline.partition
+        now_ms = self.now_ms(partition, clock_ms)
+        found = timeline.audiences.get(compartment)
+        if (
+            found is None
+            or found.network_change != self._network_changes[partition]
+            or (found.until_ms is not None and found.until_ms <= now_ms)
+        ):
+            newest = (timeline.next_seq - 1, compartment)
+            readers = who_may_read(timeline.row, timeline.grants, newest, now_ms)
+            ends = [grant.until_ms for grant in active(timeline.grants, now_ms) if grant.until_ms is not None]
+            found = timeline.audiences[compartment] = Audience(
+                frozenset(reader for reader in readers if not self.is_suspended(reader, partition)),
+                self._network_changes[partition],
+                min(ends, default=None),
+            )
+        return found.readers
 
     def has_access(self, reader: bytes, subject: bytes, clock_ms: int) -> bool:
         """Whether a reader may be sent any entry to come of a subject."""
@@ -217,6 +262,7 @@ class Authority:
             case Withdraw(grantee):
                 timeline = self._timelines[entry.subject]
                 timeline.grants = [grant for grant in timeline.grants if grant.grantee != grantee]
+                timeline.audiences.clear()
                 if grantee not in timeline.row.custodians:
                     self._subjects_of.get(grantee, set()).discard(entry.subject)
                 return Change(recipients, ended=grantee)
@@ -226,6 +272,7 @@ class Authority:
 
     def _apply_network(self, entry: StoredEntry, payload: Admit | Rotate | Suspend) -> Change:
         known = self._participants[entry.partition]
+        self._network_changes[entry.partition] += 1
         if isinstance(payload, Admit):
             row = admitted(payload, entry.digest)
             known[row.id] = row
@@ -243,7 +290,9 @@ class Authority:
             self._subjects_of.setdefault(custodian, set()).add(row.subject)
 
     def _give(self, subject: bytes, grant: GrantRow) -> None:
-        self._timelines[subject].grants.append(grant)
+        timeline = self._timelines[subject]
+        timeline.grants.append(grant)
+        timeline.audiences.clear()
         self._subjects_of.setdefault(grant.grantee, set()).add(subject)
         if grant.until_ms is not None:
             heapq.heappush(self._ends, (grant.until_ms, subject, grant.id))

@@ -22,7 +22,8 @@ from carenet.store.store import Store
 from carenet.store.stored import StoredEntry
 
 _PAGE = 128  # entries read at a time
-_BREATH = 32  # entries pushed before other tasks get a turn
+_BREATH = 32  # entries applied before other tasks get a turn, and what was written goes to the sockets
+_BREATH_PUSHES = 1024  # or so many pushes: several entries for one session leave in one write, but none waits for long
 _RETRY_S = 0.25
 _LOOK_MS = 50  # between two looks for grants that end; one that is given meanwhile may end soon
 _LOG = structlog.get_logger(__name__)
@@ -113,11 +114,14 @@ class Feed:
         await self._outcomes.on_decided(partition, committed.next_offset)
 
     async def _take(self, page: list[StoredEntry]) -> None:
-        for number, entry in enumerate(page, 1):
+        taken, pushed = 0, self._pusher.pushed
+        for entry in page:
             self._pusher.take(entry)
             self._outcomes.on_accepted(entry)
-            if number % _BREATH == 0:
+            taken += 1
+            if taken >= _BREATH or self._pusher.pushed - pushed >= _BREATH_PUSHES:
                 await asyncio.sleep(0)
+                taken, pushed = 0, self._pusher.pushed
         async with self._moved:
             self._moved.notify_all()
 

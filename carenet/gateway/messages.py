@@ -1,23 +1,36 @@
-"""How gateway messages become frames and back: the one place that knows the subprotocol `carenet.v1.json`.
+"""How gateway messages become frames and back: the one place that knows the subprotocols.
 
-The other modules speak in dictionaries whose binary values are `bytes`, and ask for fields by kind. What an ill-formed
+There is one schema (docs/formats.md, section 11) and two codecs: `carenet.v1.cbor`, binary frames of deterministic
+CBOR with bytes as byte strings, and `carenet.v1.json`, text frames with bytes as unpadded base64url. The other modules
+speak in dictionaries whose binary values are `bytes`, whichever it is, and ask for fields by kind. What an ill-formed
 message earns: `GarbageError` (not a message at all) closes the connection, `BadRequestError` is answered.
+
+CBOR goes through our own strict codec: what clients send must be refused unless it is deterministic, which no library
+does, and what is sent is encoded once for all its receivers (a push of 2.4 KB in 7 µs; cbor2 takes 5, orjson 4).
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from websockets.frames import Frame, Opcode
 
+from carenet.encoding import cbor
 from carenet.encoding.cbor import MAX_INT
 from carenet.encoding.ids import decode_id, encode_id, is_name
 from carenet.errors import BadInputError, EncodingError
 
-SUBPROTOCOL = "carenet.v1.json"
 MAX_LISTED = 10_000  # subjects that one subscription or cursor may name
+
+_MAX_TAKEN = 1 << 17  # items of a client's CBOR message: a cursor with 10,000 passes has 80,000
+_MAX_SENT = 1 << 24  # of ours; so many are never reached
+# The fields of requests that hold bytes: text in JSON, and only these become bytes again.
+_BYTES = ("kid", "nonce", "signature", "statement", "body", "digest")
 
 Message = dict[str, Any]
 
@@ -30,9 +43,48 @@ class BadRequestError(BadInputError):
     """A request with a field that is missing or ill-formed: answered as `bad_request`."""
 
 
-def encode(message: Message) -> bytes:
-    """The frame of a message; `bytes` values become base64url text."""
-    return orjson.dumps(message, default=encode_bytes)
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """One subprotocol.
+
+    Attributes:
+        subprotocol: its name in the WebSocket handshake.
+        is_text: whether its frames are text.
+        encode: the payload of a message; `bytes` values are allowed.
+        decode: the message of a payload, as the WebSocket gave it (`str` for a text frame, `bytes` for a binary one).
+            Raises `GarbageError` for anything but one map with a text `type`.
+    """
+
+    subprotocol: str
+    is_text: bool
+    encode: Callable[[Message], bytes]
+    decode: Callable[[bytes | str], Message]
+
+    def frame(self, message: Message) -> bytes:
+        """A message as it goes to the socket: a whole, unmasked, uncompressed WebSocket frame."""
+        opcode = Opcode.TEXT if self.is_text else Opcode.BINARY
+        return Frame(opcode, self.encode(message)).serialize(mask=False)
+
+
+class Shared:
+    """A message for several sessions, encoded and framed once for each subprotocol, when the first one wants it.
+
+    Args:
+        message: what it says.
+    """
+
+    __slots__ = ("_frames", "message")
+
+    def __init__(self, message: Message) -> None:
+        self.message = message
+        self._frames: dict[str, bytes] = {}
+
+    def frame(self, codec: Codec) -> bytes:
+        """The WebSocket frame for sessions of this subprotocol."""
+        frame = self._frames.get(codec.subprotocol)
+        if frame is None:
+            frame = self._frames[codec.subprotocol] = codec.frame(self.message)
+        return frame
 
 
 def encode_bytes(raw: Any) -> str:
@@ -46,21 +98,57 @@ def encode_bytes(raw: Any) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def decode(frame: bytes | str) -> Message:
-    """The message of a frame.
+def decode_bytes(text: str) -> bytes | None:
+    """The reverse of `encode_bytes`; None for what is not canonical base64url without padding."""
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return raw if encode_bytes(raw) == text else None
 
-    Raises:
-        GarbageError: not a text frame of one JSON object with a text `type`.
-    """
-    if not isinstance(frame, str):
+
+def _encode_json(message: Message) -> bytes:
+    return orjson.dumps(message, default=encode_bytes)
+
+
+def _decode_json(payload: bytes | str) -> Message:
+    if not isinstance(payload, str):
         raise GarbageError("carenet.v1.json has text frames only")
     try:
-        message = orjson.loads(frame)
+        message = orjson.loads(payload)
     except orjson.JSONDecodeError:
         raise GarbageError("not JSON") from None
+    message = _check(message)
+    for field in _BYTES:
+        value = message.get(field)
+        raw = decode_bytes(value) if isinstance(value, str) else None
+        if raw is not None:  # else it stays what it is, and `get_bytes` refuses it
+            message[field] = raw
+    return message
+
+
+def _encode_cbor(message: Message) -> bytes:
+    return cbor.encode(message, _MAX_SENT)
+
+
+def _decode_cbor(payload: bytes | str) -> Message:
+    if isinstance(payload, str):
+        raise GarbageError("carenet.v1.cbor has binary frames only")
+    try:
+        return _check(cbor.decode(payload, _MAX_TAKEN))
+    except EncodingError as exc:
+        raise GarbageError(f"not deterministic CBOR: {exc}") from None
+
+
+def _check(message: Any) -> Message:
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
         raise GarbageError("a message is an object with a type")
     return message
+
+
+CBOR = Codec("carenet.v1.cbor", is_text=False, encode=_encode_cbor, decode=_decode_cbor)
+JSON = Codec("carenet.v1.json", is_text=True, encode=_encode_json, decode=_decode_json)
+CODECS = {each.subprotocol: each for each in (CBOR, JSON)}  # by preference
 
 
 def request_id(message: Message) -> int:
@@ -79,18 +167,13 @@ def get_bytes(message: Message, field: str, length: int | None = None) -> bytes:
     """A field's bytes, of this length if one is named.
 
     Raises:
-        BadRequestError: missing, not base64url, or another length.
+        BadRequestError: missing, no bytes (in JSON: no canonical base64url), or another length.
     """
     value = message.get(field)
-    if not isinstance(value, str) or (length is not None and len(value) != (length * 4 + 2) // 3):
-        raise BadRequestError(f"{field} is {'' if length is None else f'{length} '}bytes as base64url text")
-    try:
-        raw = base64.b64decode(value + "=" * (-len(value) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        raise BadRequestError(f"{field} is base64url text") from None
-    if encode_bytes(raw) != value:
-        raise BadRequestError(f"{field} is canonical base64url without padding")
-    return raw
+    if not isinstance(value, bytes) or (length is not None and len(value) != length):
+        wanted = "bytes" if length is None else f"{length} bytes"
+        raise BadRequestError(f"{field} is {wanted} (in JSON, as base64url text without padding)")
+    return value
 
 
 def get_id(message: Message, field: str) -> bytes:
@@ -159,11 +242,11 @@ def get_map(message: Message, field: str) -> dict[str, Any]:
     """A field's object; an empty one where it is absent.
 
     Raises:
-        BadRequestError: not an object, or one with too many members.
+        BadRequestError: not an object with text keys, or one with too many members.
     """
     value = message.get(field, {})
-    if not isinstance(value, dict) or len(value) > MAX_LISTED * 10:
-        raise BadRequestError(f"{field} is an object")
+    if not isinstance(value, dict) or len(value) > MAX_LISTED * 10 or not all(isinstance(key, str) for key in value):
+        raise BadRequestError(f"{field} is an object with text keys")
     return value
 
 

@@ -1,4 +1,4 @@
-"""What waits for one session's socket: bounded in frames and bytes, filled without waiting, emptied by one sender.
+"""What waits while one session's socket takes no more: bounded in frames and bytes, filled without waiting.
 
 Whoever fills it never awaits, so one slow reader delays nobody. Entries are only put in while there is room, that is
 up to half of the bounds; the rest is for answers and notices. When it overflows all the same, the session ends (4001)
@@ -24,7 +24,6 @@ class Outbox:
         self._max_frames = max_frames
         self._frames: deque[bytes] = deque()
         self._bytes = 0
-        self._filled = asyncio.Event()
         self._has_room = asyncio.Event()
         self._has_room.set()
 
@@ -37,21 +36,20 @@ class Outbox:
             return False
         self._frames.append(frame)
         self._bytes += len(frame)
-        self._filled.set()
         if 2 * self._bytes > self._max_bytes or 2 * len(self._frames) > self._max_frames:
             self._has_room.clear()
         return True
 
-    async def get(self) -> bytes:
-        """The next frame, as soon as there is one."""
-        while not self._frames:
-            self._filled.clear()
-            await self._filled.wait()
+    def take(self) -> bytes:
+        """The next frame; there must be one."""
         frame = self._frames.popleft()
         self._bytes -= len(frame)
         if 2 * self._bytes <= self._max_bytes and 2 * len(self._frames) <= self._max_frames:
             self._has_room.set()
         return frame
+
+    def __len__(self) -> int:
+        return len(self._frames)
 
     @property
     def has_room(self) -> bool:

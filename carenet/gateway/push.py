@@ -15,9 +15,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from carenet.gateway import messages
 from carenet.gateway.authority import Authority, Change
-from carenet.gateway.messages import Message
+from carenet.gateway.messages import Message, Shared
 from carenet.gateway.metrics import Metrics
 from carenet.gateway.watch import Watch
 from carenet.store.stored import StoredEntry
@@ -39,11 +38,11 @@ class Receiver(Protocol):
     def has_room(self) -> bool:
         """Whether its queue takes more entries."""
 
-    def send_frame(self, frame: bytes) -> None:
-        """Queue a frame, or end the session if its queue is full."""
+    def push(self, shared: Shared) -> None:
+        """Send an entry, or queue it behind what waits; a full queue ends the session."""
 
     def tell(self, message: Message) -> None:
-        """Queue a message."""
+        """Send or queue a message."""
 
     def wake(self) -> None:
         """There may be backlog to send."""
@@ -57,7 +56,7 @@ class Pusher:
 
     Args:
         authority: the view that entries move on.
-        metrics: where pushes are counted.
+        metrics: where pushes are counted, and each pushed entry's lag once.
         clock_ms: the clock; tests bring their own.
     """
 
@@ -66,6 +65,7 @@ class Pusher:
         self._metrics = metrics
         self._clock_ms = clock_ms or (lambda: time.time_ns() // 1_000_000)
         self._sessions: dict[bytes, set[Receiver]] = {}
+        self.pushed = 0  # entries times sessions, ever
 
     def __repr__(self) -> str:
         return f"<Pusher for {sum(map(len, self._sessions.values()))} sessions>"
@@ -126,21 +126,24 @@ class Pusher:
                 session.tell(message)
 
     def _push(self, entry: StoredEntry, recipients: frozenset[bytes], clock_ms: int) -> None:
-        place = (entry.seq, entry.compartment)
-        frame: bytes | None = None
-        for reader in self._authority.readers(entry.subject) & self._sessions.keys():
-            if not self._authority.may_read(reader, entry.subject, place, clock_ms):
-                continue
-            for session in self._watching(reader, entry.subject):
-                if not session.watch.takes_live(entry, recipients, clock_ms):
-                    session.wake()
+        push = Shared(push_message(entry, is_backlog=False))
+        pushed = 0
+        sessions_of = self._sessions
+        for reader in self._authority.audience(entry.subject, entry.compartment, clock_ms) & sessions_of.keys():
+            for session in tuple(sessions_of[reader]):
+                watch = session.watch
+                if not watch.takes_live(entry, recipients, clock_ms):
+                    if entry.subject in watch.passes:
+                        session.wake()
                 elif session.has_room:
-                    frame = frame or encode_push(entry, is_backlog=False)
-                    session.send_frame(frame)
-                    self._metrics.pushes.labels("live").inc()
-                    self._metrics.lag.observe(max(0, clock_ms - entry.log_append_time_ms) / _MS)
+                    session.push(push)
+                    pushed += 1
                 else:
-                    session.tell(session.watch.fall_behind(entry, clock_ms))
+                    session.tell(watch.fall_behind(entry, clock_ms))
+        if pushed:
+            self.pushed += pushed
+            self._metrics.pushes.labels("live").inc(pushed)
+            self._metrics.lag.observe(max(0, clock_ms - entry.log_append_time_ms) / _MS)
 
     def _watching(self, reader: bytes, subject: bytes) -> Iterator[Receiver]:
         for session in list(self._sessions.get(reader, ())):
@@ -148,16 +151,14 @@ class Pusher:
                 yield session
 
 
-def encode_push(entry: StoredEntry, *, is_backlog: bool) -> bytes:
-    """The frame that carries an entry."""
-    return messages.encode(
-        {
-            "type": "entry",
-            "partition": entry.partition,
-            "index": entry.index,
-            "entry": entry.entry,
-            "statement": entry.statement,
-            "body": entry.body,
-            "backlog": is_backlog,
-        }
-    )
+def push_message(entry: StoredEntry, *, is_backlog: bool) -> Message:
+    """What carries an entry."""
+    return {
+        "type": "entry",
+        "partition": entry.partition,
+        "index": entry.index,
+        "entry": entry.entry,
+        "statement": entry.statement,
+        "body": entry.body,
+        "backlog": is_backlog,
+    }

@@ -25,7 +25,7 @@ from carenet.gateway.describe import Describer
 from carenet.gateway.feed import Feed, load_authority, watch_expiry
 from carenet.gateway.http import Pages
 from carenet.gateway.limits import Limits
-from carenet.gateway.messages import SUBPROTOCOL
+from carenet.gateway.messages import CODECS
 from carenet.gateway.metrics import Metrics
 from carenet.gateway.outcomes import Outcomes
 from carenet.gateway.publishing import Publishing
@@ -161,7 +161,7 @@ class Gateway:
             self._handle,
             self.config.host,
             self.config.port,
-            subprotocols=[Subprotocol(SUBPROTOCOL)],
+            subprotocols=[Subprotocol(each) for each in CODECS],
             compression=None,  # sealed bytes do not compress
             process_request=pages.process_request,
             ssl=None if files is None else make_context(files, self.metrics.refuse),

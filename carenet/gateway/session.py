@@ -1,29 +1,41 @@
 """One client's connection from challenge to close: frames in, requests answered, live pushes and backlog out.
 
-Tasks of a session, all in one group, so that none outlives it: a sender that empties the outbox, a walker that fills it
-with backlog while there is room, a reader, one task for each request under way, and one that waits for the end.
-Whoever pushes only queues (`send_frame`), and a full queue ends the session: no reader can make another one wait.
+Tasks of a session, all in one group, so that none outlives it: the reader, one for each request under way, and while
+there is something to do a sender that empties the outbox and a walker that fills it with backlog. Whoever pushes writes
+straight to the transport while that takes more, and else only queues (`send_frame`); a full queue ends the session: no
+reader can make another one wait. What is written in one turn of the loop leaves in one system call (uvloop).
+
+Frames go around `connection.send`, which waits, and would frame a push anew for each of its receivers. They are whole,
+unmasked and uncompressed, since the gateway negotiates no extension: sealed bytes do not compress.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 
 import structlog
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
 
 from carenet.encoding.ids import encode_id
 from carenet.errors import RefusedError, TransportError
-from carenet.gateway import messages
 from carenet.gateway.authority import Authority
 from carenet.gateway.feed import Feed
 from carenet.gateway.handshake import Challenge, check_hello, welcome
 from carenet.gateway.limits import Limits
-from carenet.gateway.messages import BadRequestError, GarbageError, Message
+from carenet.gateway.messages import (
+    CODECS,
+    BadRequestError,
+    Codec,
+    GarbageError,
+    Message,
+    Shared,
+    request_id,
+)
 from carenet.gateway.metrics import Metrics
 from carenet.gateway.outbox import Outbox
 from carenet.gateway.outcomes import Outcomes
@@ -35,7 +47,7 @@ from carenet.gateway.push import (
     SLOW_READER,
     TOO_MANY_REQUESTS,
     Pusher,
-    encode_push,
+    push_message,
 )
 from carenet.gateway.requests import Asker, Requests, clock_ms
 from carenet.gateway.subscribing import fetch_since, read_cursor, read_interest
@@ -76,8 +88,9 @@ class Services:
     metrics: Metrics
 
 
-class _Ended(Exception):  # noqa: N818 - it is how a session's tasks are told, not an error
-    """The session is over."""
+def codec_of(connection: ServerConnection) -> Codec:
+    """The codec of the subprotocol that was agreed on; there is one, or the handshake would have failed."""
+    return CODECS[connection.subprotocol or ""]
 
 
 async def authenticate(connection: ServerConnection, services: Services) -> ParticipantRow | None:
@@ -86,12 +99,13 @@ async def authenticate(connection: ServerConnection, services: Services) -> Part
     code, reason = NOT_AUTHENTICATED, "no right answer to the challenge in time"
     try:
         async with asyncio.timeout(services.limits.hello_s):
-            await connection.send(messages.encode(challenge.message()), text=True)
-            hello = messages.decode(await connection.recv())
+            codec = codec_of(connection)
+            await connection.send(codec.encode(challenge.message()), text=codec.is_text)
+            hello = codec.decode(await connection.recv())
             row = check_hello(challenge, hello, services.authority)
             connection.protocol.max_message_size = services.limits.max_frame
             greeting = welcome(row, services.genesis, services.limits.max_frame)
-            await connection.send(messages.encode(greeting), text=True)
+            await connection.send(codec.encode(greeting), text=codec.is_text)
             return row
     except (GarbageError, BadRequestError) as exc:
         code, reason = BAD_MESSAGE, str(exc)
@@ -116,16 +130,40 @@ class Session:
         services: what sessions share.
     """
 
+    __slots__ = (
+        "_answered",
+        "_asker",
+        "_codec",
+        "_connection",
+        "_ended",
+        "_group",
+        "_life",
+        "_outbox",
+        "_request_bytes",
+        "_requests",
+        "_sender",
+        "_services",
+        "_subscribing",
+        "_walker",
+        "participant",
+        "sign",
+        "watch",
+    )
+
     def __init__(self, connection: ServerConnection, row: ParticipantRow, services: Services) -> None:
         self.participant = row.id
         self.sign = row.sign
         self.watch = Watch(row.id, services.authority)
         self._connection = connection
+        self._codec = codec_of(connection)
         self._services = services
         self._outbox = Outbox(services.limits.queue_bytes, services.limits.queue_frames)
         self._asker = Asker(row.id, self.tell)
-        self._owed = asyncio.Event()
-        self._ended: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
+        self._group: asyncio.TaskGroup | None = None
+        self._life: asyncio.Timeout | None = None
+        self._sender: asyncio.Task[None] | None = None
+        self._walker: asyncio.Task[None] | None = None
+        self._ended: tuple[int, str] | None = None
         self._subscribing = asyncio.Lock()  # held while a subscription is set up: one at a time
         self._requests = 0
         self._request_bytes = 0
@@ -141,24 +179,52 @@ class Session:
         """Whether the queue takes more entries."""
         return self._outbox.has_room
 
-    def send_frame(self, frame: bytes) -> None:
-        """Queue a frame; a full queue ends the session."""
-        if not self._outbox.put(frame):
-            self.end(SLOW_READER, "reading too slowly: resume from your cursor")
+    def push(self, shared: Shared) -> None:
+        """Send what several sessions get."""
+        self.send_frame(shared.frame(self._codec))
 
     def tell(self, message: Message) -> None:
-        """Queue a message."""
-        self.send_frame(messages.encode(message))
-        self._owed.set()
+        """Send a message; where it puts a subject behind, its backlog follows."""
+        self.send_frame(self._codec.frame(message))
+        self.wake()
+
+    def send_frame(self, frame: bytes) -> None:
+        """Write a frame, or queue it while the socket takes no more; a full queue ends the session."""
+        connection = self._connection
+        if connection.paused or self._outbox:
+            if not self._outbox.put(frame):
+                self.end(SLOW_READER, "reading too slowly: resume from your cursor")
+            elif self._sender is None:
+                self._sender = self._start(self._send)
+        else:
+            self._write(frame)
+
+    def _write(self, frame: bytes) -> None:
+        connection = self._connection
+        if connection.state is State.OPEN and not connection.transport.is_closing():  # nothing follows a close frame
+            connection.transport.write(frame)
 
     def wake(self) -> None:
         """There may be backlog to send."""
-        self._owed.set()
+        if self._walker is None and self.watch.passes:
+            self._walker = self._start(self._walk)
 
     def end(self, code: int, reason: str) -> None:
         """Close the session; only the first reason counts."""
-        if not self._ended.done():
-            self._ended.set_result((code, reason))
+        if self._ended is None:
+            self._ended = code, reason
+            if self._life is not None:
+                self._life.reschedule(0)
+
+    def _start(self, work: Callable[[], Coroutine[None, None, None]]) -> asyncio.Task[None] | None:
+        if self._group is None:
+            return None
+        running = work()
+        try:
+            return self._group.create_task(running)
+        except RuntimeError:  # the group is going down: another of its tasks has failed
+            running.close()
+            return None
 
     # Its life.
 
@@ -169,18 +235,16 @@ class Session:
         self._end_if_late()
         services.metrics.sessions.inc()
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._send())
-                group.create_task(self._walk())
-                group.create_task(self._read(group))
-                group.create_task(self._wait_for_end())
-        except* (_Ended, ConnectionClosed):
+            async with asyncio.timeout(0 if self._ended else None) as self._life, asyncio.TaskGroup() as self._group:
+                await self._read(self._group)  # whatever ends it has called `end`, which ends the other tasks
+        except* (ConnectionClosed, TimeoutError):
             pass
         finally:
+            self._life = self._group = None
             services.pusher.leave(self)
             services.outcomes.leave(self.participant, self.tell)
             services.metrics.sessions.dec()
-        code, reason = self._ended.result() if self._ended.done() else (_CLOSED_BY_CLIENT, "")
+        code, reason = self._ended or (_CLOSED_BY_CLIENT, "")
         if code != _CLOSED_BY_CLIENT:
             services.metrics.closes.labels(code).inc()
             _LOG.info("session ended", participant=encode_id(self.participant), code=code)
@@ -195,36 +259,36 @@ class Session:
         elif row is None or row.sign != self.sign:
             self.end(GOING_AWAY, "the key was rotated: sign in with the new one")
 
-    async def _wait_for_end(self) -> None:
-        await asyncio.shield(self._ended)
-        raise _Ended
-
     async def _send(self) -> None:
-        while True:
-            frame = await self._outbox.get()
-            try:
+        connection = self._connection
+        try:
+            while self._outbox:
                 async with asyncio.timeout(self._services.limits.stall_s):
-                    await self._connection.send(frame, text=True)
-            except TimeoutError:
-                self.end(SLOW_READER, "not reading: resume from your cursor")
-                return
+                    await connection.drain()
+                while self._outbox and not connection.paused:
+                    self._write(self._outbox.take())
+        except TimeoutError:
+            self.end(SLOW_READER, "not reading: resume from your cursor")
+        except OSError:
+            pass  # the line is dead; the reader hears of it
+        finally:
+            self._sender = None
 
     # Backlog.
 
     async def _walk(self) -> None:
-        while True:
-            await self._owed.wait()
-            self._owed.clear()
-            try:
-                while (todo := self.watch.next_page()) is not None:
-                    if isinstance(todo, PageWanted):
+        try:
+            while (todo := self.watch.next_page()) is not None:
+                if isinstance(todo, PageWanted):
+                    try:
                         await self._send_page(todo)
-                    else:
-                        for message in todo:
-                            self.send_frame(messages.encode(message))
-            except TransportError:
-                await asyncio.sleep(_RETRY_S)  # PostgreSQL is away; the pass is where it was
-                self._owed.set()
+                    except TransportError:
+                        await asyncio.sleep(_RETRY_S)  # PostgreSQL is away; the pass is where it was
+                else:
+                    for message in todo:
+                        self.send_frame(self._codec.frame(message))
+        finally:
+            self._walker = None
 
     async def _send_page(self, wanted: PageWanted) -> None:
         page = await self._services.store.read_subject_entries(
@@ -238,10 +302,10 @@ class Session:
             # Judged and queued in one go, at the head that is applied now: nothing is sent after a withdrawal.
             owed, said, rest = self.watch.take_page(rest, portion, clock_ms())
             for entry in owed:
-                self.send_frame(encode_push(entry, is_backlog=True))
+                self.send_frame(self._codec.frame(push_message(entry, is_backlog=True)))
                 self._services.metrics.pushes.labels("backlog").inc()
             for message in said:
-                self.send_frame(messages.encode(message))
+                self.send_frame(self._codec.frame(message))
 
     # Requests.
 
@@ -249,8 +313,8 @@ class Session:
         limits = self._services.limits
         try:
             async for frame in self._connection:
-                message = messages.decode(frame)
-                number = messages.request_id(message)
+                message = self._codec.decode(frame)
+                number = request_id(message)
                 if self._requests >= limits.requests:
                     self.end(TOO_MANY_REQUESTS, "too many requests under way")
                     return
@@ -272,7 +336,7 @@ class Session:
                 await self._subscribe(number, request)
             else:
                 fields = await self._services.requests.answer(self._asker, request)
-                self.send_frame(messages.encode({"type": "reply", "id": number, **fields}))
+                self.send_frame(self._codec.frame({"type": "reply", "id": number, **fields}))
         except BadRequestError as exc:
             result = self._refuse(number, "bad_request", str(exc))
         except RefusedError as exc:
@@ -287,7 +351,7 @@ class Session:
         self._services.metrics.requests.labels(known, result).inc()
 
     def _refuse(self, number: int, reason: str, detail: str) -> str:
-        self.send_frame(messages.encode({"type": "error", "id": number, "reason": str(reason), "detail": detail}))
+        self.send_frame(self._codec.frame({"type": "error", "id": number, "reason": str(reason), "detail": detail}))
         return str(reason)
 
     async def _subscribe(self, number: int, request: Message) -> None:
@@ -311,9 +375,9 @@ class Session:
                 for message in self.watch.cancel():
                     self.tell(message)
                 raise
-            self.send_frame(messages.encode({"id": number, **said}))
+            self.send_frame(self._codec.frame({"id": number, **said}))
             if not self.watch.passes:
-                self.send_frame(messages.encode(self.watch.level()))
+                self.send_frame(self._codec.frame(self.watch.level()))
             self.wake()
 
 

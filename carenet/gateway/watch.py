@@ -42,6 +42,11 @@ class Interest:
         """Whether a subject is subscribed to."""
         return self.subjects is None or subject in self.subjects
 
+    @property
+    def is_unfiltered(self) -> bool:
+        """Whether every entry passes the filters."""
+        return self.types is None and self.compartments is None
+
     def takes(self, entry: StoredEntry) -> bool:
         """Whether an entry passes the filters (one with wraps for the reader passes whatever they say)."""
         if self.compartments is not None and entry.compartment not in {None, *self.compartments}:
@@ -189,14 +194,14 @@ class Watch:
     # What was applied.
 
     def takes_live(self, entry: StoredEntry, recipients: frozenset[bytes], clock_ms: int) -> bool:
-        """Whether an entry that the reader may read is to be pushed now; else it is owed, or filtered away."""
-        assert self._interest is not None
-        if entry.subject in self.passes:
+        """Whether an entry that the reader may read is to be pushed now; else it is owed, or not wanted."""
+        interest = self._interest
+        if interest is None or not interest.wants(entry.subject) or entry.subject in self.passes:
             return False
         if self._is_opening:
             self._owe(entry, clock_ms)
             return False
-        return self.reader in recipients or self._interest.takes(entry)
+        return interest.is_unfiltered or self.reader in recipients or interest.takes(entry)
 
     def fall_behind(self, entry: StoredEntry, clock_ms: int) -> Message:
         """The session has no room for an entry that it was to get now: its subject goes behind from here."""

@@ -11,14 +11,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carenet.encoding.ids import encode_id
 from carenet.gateway.authority import Authority
+from carenet.gateway.messages import Shared
 from carenet.gateway.metrics import Metrics
-from carenet.gateway.push import Pusher, encode_push
+from carenet.gateway.push import Pusher, push_message
 from carenet.gateway.subscribing import read_cursor
 from carenet.gateway.watch import Cursor, Interest, PageWanted, Since, Watch
 from carenet.ledger.entry import decode_entry
@@ -44,8 +44,8 @@ class Line:
     told: list[Any] = field(default_factory=list)
     has_room: bool = True
 
-    def send_frame(self, frame: bytes) -> None:
-        self.told.append(orjson.loads(frame))
+    def push(self, shared: Shared) -> None:
+        self.told.append(shared.message)
 
     def tell(self, message: dict[str, Any]) -> None:
         self.told.append(message)
@@ -141,7 +141,7 @@ class Bench:
         (wanted, entries), self.page = self.page, None
         owed, said, _ = self.line.watch.take_page(wanted, entries, self.world.clock_ms)
         for entry in owed:
-            self.line.send_frame(encode_push(entry, is_backlog=True))
+            self.line.push(Shared(push_message(entry, is_backlog=True)))
             self.check_told()
         self.line.told += said
 

@@ -1,4 +1,4 @@
-"""A bare client of the gateway, which does what a test says and no more, and a node without Kafka behind it.
+"""A bare client of the gateway, in either subprotocol, which does what a test says and no more, and a node without Kafka.
 
 `Client` speaks frames; nothing of the SDK is used. `House` folds messages straight into a real store, as the worker
 would, and signs checkpoints when asked.
@@ -18,6 +18,7 @@ import orjson
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+from carenet.encoding import cbor
 from carenet.encoding.ids import encode_id
 from carenet.ledger.checkpoint import Checkpoint, origin_of
 from carenet.ledger.notes import sign_note
@@ -33,7 +34,7 @@ from tests.support.folding import decide
 from tests.support.waiting import STRETCH
 from tests.support.world import COMPARTMENTS, Message, Patient, World, epoch_ids
 
-SUBPROTOCOL = "carenet.v1.json"
+CBOR, JSON = "carenet.v1.cbor", "carenet.v1.json"
 
 
 def text(raw: bytes) -> str:
@@ -62,7 +63,7 @@ class Client:
     @classmethod
     async def dial(cls, url: str, **options: Any) -> Client:
         """Connect; nothing is said yet."""
-        options = {"subprotocols": [Subprotocol(SUBPROTOCOL)], "compression": None, "max_size": None} | options
+        options = {"subprotocols": [Subprotocol(JSON)], "compression": None, "max_size": None} | options
         return cls(await connect(url, **options))
 
     @classmethod
@@ -76,12 +77,16 @@ class Client:
 
     async def send(self, message: dict[str, Any]) -> None:
         """One frame."""
-        await self.socket.send(orjson.dumps(message), text=True)
+        if self.socket.subprotocol == CBOR:
+            await self.socket.send(cbor.encode(message))
+        else:
+            await self.socket.send(orjson.dumps(message), text=True)
 
     async def receive(self, timeout_s: float = 5.0) -> dict[str, Any]:
         """The next frame."""
         async with asyncio.timeout(timeout_s * STRETCH):
-            return dict(orjson.loads(await self.socket.recv()))
+            frame = await self.socket.recv()
+        return dict(cbor.decode(frame) if isinstance(frame, bytes) else orjson.loads(frame))
 
     async def begin(self, kind: str, **fields: Any) -> int:
         """Put a question and do not wait."""
@@ -131,17 +136,14 @@ class Client:
 def hello(challenge: dict[str, Any], who: Actor, **changes: Any) -> dict[str, Any]:
     """The right answer to a challenge, with some of it changed."""
     nonce = b"c" * 32
-    signed = encode_challenge(
-        raw(challenge["network"]), challenge["origin"], raw(challenge["nonce"]), nonce, changes.pop("signed_id", who.id)
-    )
-    said = {
-        "type": "hello",
-        "participant": encode_id(who.id),
-        "kid": text(who.kid),
-        "nonce": text(nonce),
-        "signature": text(who.key.sign(signed)),
-    }
-    return said | changes
+    speaks_cbor = isinstance(challenge["nonce"], bytes)
+    theirs = challenge["nonce"] if speaks_cbor else raw(challenge["nonce"])
+    signed_id = changes.pop("signed_id", who.id)
+    signed = encode_challenge(raw(challenge["network"]), challenge["origin"], theirs, nonce, signed_id)
+    fields: dict[str, Any] = {"kid": who.kid, "nonce": nonce, "signature": who.key.sign(signed)}
+    if not speaks_cbor:
+        fields = {name: text(value) for name, value in fields.items()}
+    return {"type": "hello", "participant": encode_id(who.id), **fields, **changes}
 
 
 @dataclass

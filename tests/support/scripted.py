@@ -11,7 +11,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from carenet.client.wire import SUBPROTOCOL, pack, to_text, unpack
+from carenet.client.wire import CODECS, Codec
 from carenet.encoding.ids import encode_id
 from tests.support.world import World
 
@@ -31,6 +31,7 @@ class Scripted:
         close_after_hello: a close code instead of a welcome.
         asked: every request that came.
         connections: how many there were.
+        subprotocols: those that it knows.
         url: where it listens.
     """
 
@@ -42,6 +43,7 @@ class Scripted:
     close_after_hello: int | None = None
     asked: list[Message] = field(default_factory=list)
     connections: int = 0
+    subprotocols: tuple[str, ...] = tuple(CODECS)
     url: str = ""
 
     async def handle(self, socket: ServerConnection) -> None:
@@ -51,32 +53,45 @@ class Scripted:
             if self.is_mute:
                 await socket.wait_closed()
             await self._shake_hands(socket)
+            codec = codec_of(socket)
             async for frame in socket:
-                request = unpack(frame)
+                request = codec.unpack(frame)
                 self.asked.append(request)
                 said = await self.answer(request, socket)
                 if said is not None:
-                    await socket.send(pack({"type": "reply", "id": request["id"]} | said), text=True)
+                    await send(socket, {"type": "reply", "id": request["id"]} | said)
         except ConnectionClosed:
             pass
 
     async def _shake_hands(self, socket: ServerConnection) -> None:
         network = encode_id(self.world.network)
-        challenge = {"type": "challenge", "network": network, "origin": self.url, "nonce": to_text(bytes(32))}
-        await socket.send(pack(challenge | self.challenge), text=True)
-        hello = unpack(await socket.recv())
+        challenge = {"type": "challenge", "network": network, "origin": self.url, "nonce": bytes(32)}
+        await send(socket, challenge | self.challenge)
+        hello = codec_of(socket).unpack(await socket.recv())
         if self.close_after_hello is not None:
             await socket.close(self.close_after_hello)
             return
         welcome = {"type": "welcome", "participant": hello["participant"], "name": "someone", "roles": []}
-        welcome |= {"partitions": 3, "genesis": to_text(self.world.genesis.encode()), "max_frame": 100_000}
-        await socket.send(pack(welcome | self.welcome), text=True)
+        welcome |= {"partitions": 3, "genesis": self.world.genesis.encode(), "max_frame": 100_000}
+        await send(socket, welcome | self.welcome)
+
+
+def codec_of(socket: ServerConnection) -> Codec:
+    """The codec that was agreed on."""
+    return CODECS[socket.subprotocol or ""]
+
+
+async def send(socket: ServerConnection, message: Message) -> None:
+    """Say something."""
+    codec = codec_of(socket)
+    await socket.send(codec.pack(message), text=codec.is_text)
 
 
 @asynccontextmanager
 async def listening(gateway: Scripted) -> AsyncIterator[Scripted]:
     """Open its port."""
-    server = await serve(gateway.handle, "127.0.0.1", 0, subprotocols=[Subprotocol(SUBPROTOCOL)], close_timeout=1)
+    known = [Subprotocol(each) for each in gateway.subprotocols]
+    server = await serve(gateway.handle, "127.0.0.1", 0, subprotocols=known, close_timeout=1)
     gateway.url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     yield gateway
     server.close()

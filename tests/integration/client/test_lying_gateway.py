@@ -7,19 +7,20 @@ from typing import Any
 import pytest
 from websockets.asyncio.server import ServerConnection
 
+from carenet.client import wire
 from carenet.client.care import Care, connect
 from carenet.client.connection import Connection
 from carenet.client.cursor import Cursor
 from carenet.client.parts import Options
 from carenet.client.session import DeclinedError, Session
-from carenet.client.wire import pack, to_text
+from carenet.client.wire import to_text
 from carenet.encoding.ids import encode_id
 from carenet.errors import BadInputError, ProofError, RefusedError, TransportError
 from carenet.sealing.identity import create_identity
 from carenet.statements.keys import compute_epoch_id
 from tests.support.actors import hpke_public
 from tests.support.proven import ProvenLog
-from tests.support.scripted import Message, Scripted, listening
+from tests.support.scripted import Message, Scripted, listening, send
 from tests.support.watching import take_until_level
 from tests.support.world import World
 
@@ -119,7 +120,7 @@ async def test_a_gateway_that_talks_nonsense_is_left_for_good():
 
     async with listening(Scripted(WORLD, nonsense)) as gateway, Session(gateway.url, ALICE, 5) as session:
         for _ in range(2):
-            with pytest.raises(BadInputError, match="not JSON"):
+            with pytest.raises(BadInputError, match="CBOR"):
                 await session.ask("describe")
 
 
@@ -141,17 +142,30 @@ async def test_an_epoch_key_that_a_gateway_made_up_is_refused_and_nothing_is_sea
         assert {request["type"] for request in gateway.asked} == {"describe"}
 
 
+@pytest.mark.parametrize(
+    ("known", "spoken"), [(("carenet.v1.json",), "carenet.v1.json"), (tuple(wire.CODECS), "carenet.v1.cbor")]
+)
+async def test_the_sdk_speaks_what_the_gateway_knows_and_rather_cbor(known: tuple[str, ...], spoken: str):
+    async def say_which(_request: Message, socket: ServerConnection) -> Message:
+        return {"said": socket.subprotocol}
+
+    scripted = Scripted(WORLD, say_which, subprotocols=known)
+    async with listening(scripted) as gateway, Session(gateway.url, ALICE, 5) as session:
+        assert (await session.ask("receipt", digest=bytes(32)))["said"] == spoken
+    assert wire.read_bytes(gateway.asked[0], "digest") == bytes(32)
+
+
 async def test_a_watch_that_was_cut_off_comes_back_with_its_cursor():
     subject = encode_id(PATIENT.id)
 
     async def cut_off_once(_request: Message, socket: ServerConnection) -> None:
         if gateway.connections <= 2:  # the first is the session's
             subscribed = {"type": "subscribed", "id": 0, "at": {"0": 4, "1": 2}, "behind": {subject: 7}}
-            await socket.send(pack(subscribed), text=True)
+            await send(socket, subscribed)
             await socket.close(4001)
             return
-        await socket.send('{"type":"subscribed","id":0,"at":{"0":9},"behind":{}}')
-        await socket.send('{"type":"caught_up","subjects":[],"all":true}')
+        await send(socket, {"type": "subscribed", "id": 0, "at": {"0": 9}, "behind": {}})
+        await send(socket, {"type": "caught_up", "subjects": [], "all": True})
 
     async with listening(Scripted(WORLD, cut_off_once)) as gateway, care(gateway) as alice:
         watch = alice.watch(PATIENT.id, types=["care.*"])

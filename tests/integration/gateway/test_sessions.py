@@ -10,16 +10,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Subprotocol
 
+from carenet.encoding import cbor
 from carenet.encoding.ids import encode_id
 from carenet.gateway.server import Gateway
 from carenet.gateway.session import Session
 from carenet.ledger.entry import decode_entry
 from tests.support.actors import Actor, actor
-from tests.support.gatewayclient import Client, House, hello, raw, text
+from tests.support.gatewayclient import CBOR, JSON, Client, House, hello, raw, text
 from tests.support.waiting import STRETCH
 
 Enter = Callable[..., Awaitable[Client]]
@@ -101,6 +102,43 @@ async def test_garbage_closes_the_connection(house: House, enter: Enter, frame: 
     assert await client.closed() == 4002
 
 
+@pytest.mark.parametrize(
+    "frame",
+    [
+        '{"type": "describe", "id": 1, "participants": true}',  # a text frame
+        b"",
+        cbor.encode({"type": "describe"}),
+        cbor.encode({"type": "describe", "id": -1}),
+        cbor.encode({"type": "describe", "id": 1, "participants": True}) + b"\0",
+        b"\xa2\x64type\x68describe\x62id\x01",  # not in the deterministic order
+        b"\xa1" * 5000,
+    ],
+)
+async def test_garbage_closes_a_connection_that_speaks_cbor(house: House, enter: Enter, frame: bytes | str) -> None:
+    client = await enter(house.world.clinician, subprotocols=[CBOR])
+    await client.socket.send(frame)
+    assert await client.closed() == 4002
+
+
+async def test_who_speaks_cbor_gets_bytes_as_byte_strings(house: House, enter: Enter) -> None:
+    client = await enter(house.world.clinician, subprotocols=[JSON, CBOR])
+    assert client.socket.subprotocol == CBOR  # the gateway prefers it
+    answer = await client.ask("subscribe", subjects=[encode_id(house.patient.id)])
+    assert answer["type"] == "subscribed"
+    await client.caught_up()
+    message = house.care()
+    (accepted,) = await house.accept(message)
+    push = await client.until(lambda told: told.get("index") == accepted.index)
+    assert (push["entry"], push["statement"], push["body"]) == (
+        accepted.entry.encode(),
+        message.statement.encoded,
+        message.body,
+    )
+    refused = await client.ask("receipt", digest=text(bytes(32)))  # text where bytes belong
+    assert (refused["type"], refused["reason"]) == ("error", "bad_request")
+    assert (await client.ask("receipt", digest=bytes(32)))["reason"] == "unknown_statement"
+
+
 @pytest.mark.parametrize("frame", ["", "nonsense", '{"type": "publish", "id": 1}', '{"type": "hello", "kid": 5}'])
 async def test_garbage_before_hello_closes_the_connection(gateway: Gateway, frame: str) -> None:
     client = await Client.dial(gateway.url)
@@ -130,8 +168,8 @@ async def test_who_loses_its_access_while_it_is_greeted_is_cut_off(house: House,
     async def serve_late(connection: ServerConnection) -> None:
         await Session(connection, row, services).run()  # with what was true when it answered the challenge
 
-    async with serve(serve_late, "127.0.0.1", 0) as server:
-        client = Client(await connect(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+    async with serve(serve_late, "127.0.0.1", 0, subprotocols=[Subprotocol(JSON)]) as server:
+        client = await Client.dial(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}")
         assert await client.closed() == (4004 if suspends else 4000)
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from carenet.client.handshake import answer_challenge, check_welcome, origin_of
-from carenet.client.wire import Message, to_bytes, to_text
+from carenet.client.wire import Message, to_text
 from carenet.encoding.ed25519 import is_valid_signature
 from carenet.encoding.ids import encode_id
 from carenet.errors import BadInputError, EncodingError
@@ -51,8 +51,8 @@ def test_what_is_no_gateways_address_is_refused(url: str):
 def test_the_answer_signs_network_origin_both_nonces_and_participant():
     hello = answer_challenge(challenge(), URL, ALICE, NONCE)
     signed = encode_challenge(WORLD.network, URL, bytes(32), NONCE, ALICE.id)
-    assert is_valid_signature(ALICE.sign_key.public, to_bytes(hello["signature"]), signed)
-    assert (hello["participant"], to_bytes(hello["kid"]), to_bytes(hello["nonce"])) == (
+    assert is_valid_signature(ALICE.sign_key.public, hello["signature"], signed)
+    assert (hello["participant"], hello["kid"], hello["nonce"]) == (
         encode_id(ALICE.id),
         ALICE.kid,
         NONCE,

@@ -23,14 +23,29 @@ def test_text_that_is_not_canonical_base64url_is_refused(text: str):
 
 
 @pytest.mark.parametrize("frame", [b"", b"[]", b"null", b"{", b"{}", b'{"type":1}', b"\xff\xfe", b'{"type":"a"}x'])
-def test_a_frame_that_is_no_message_is_refused(frame: bytes):
+def test_a_text_frame_that_is_no_message_is_refused(frame: bytes):
     with pytest.raises(EncodingError):
-        wire.unpack(frame)
+        wire.JSON.unpack(frame)
 
 
-def test_a_message_comes_back_from_its_frame():
-    message = {"type": "hello", "id": 1, "subjects": ["a"], "body": None}
-    assert wire.unpack(wire.pack(message)) == message
+@pytest.mark.parametrize("frame", ["{}", b"", b"\x80", b"\xf6", b"\xa0", b"\xa1\x64type\x01", b"\xa1\x64type\x61a\0"])
+def test_a_binary_frame_that_is_no_message_is_refused(frame: bytes | str):
+    with pytest.raises(EncodingError):
+        wire.CBOR.unpack(frame)
+
+
+@pytest.mark.parametrize("codec", [wire.CBOR, wire.JSON])
+def test_a_message_comes_back_from_its_frame(codec: wire.Codec):
+    message = {"type": "hello", "id": 1, "subjects": ["a"], "body": None, "nonce": b"\0\1"}
+    unpacked = codec.unpack(codec.pack(message))
+    assert wire.read_bytes(unpacked, "nonce") == b"\0\1"
+    assert unpacked | {"nonce": b"\0\1"} == message
+
+
+def test_what_has_no_place_in_a_message_is_a_mistake_of_ours():
+    for codec in wire.CODECS.values():
+        with pytest.raises((TypeError, EncodingError)):
+            codec.pack({"type": "x", "field": object()})
 
 
 @pytest.mark.parametrize(
@@ -46,6 +61,7 @@ def test_a_message_comes_back_from_its_frame():
         (wire.read_bytes_or_none, 1),
         (wire.read_id, "short"),
         (wire.read_map, []),
+        (wire.read_map, {1: 2}),
         (wire.read_list, {}),
         (wire.read_maps, [1]),
         (wire.read_texts, [1]),
@@ -60,7 +76,7 @@ def test_fields_are_read_with_their_types():
     message = {"n": 3, "t": "x", "b": "AQ", "m": {"a": 1}, "l": ["x"], "i": encode_id(bytes(32)), "z": None}
     assert wire.read_int(message, "n") == 3
     assert wire.read_text(message, "t") == "x"
-    assert wire.read_bytes(message, "b") == b"\1"
+    assert wire.read_bytes(message, "b") == wire.read_bytes({"b": b"\1"}, "b") == b"\1"
     assert wire.read_bytes_or_none(message, "z") is None
     assert wire.read_bytes_or_none(message, "absent") is None
     assert wire.read_map(message, "m") == {"a": 1}

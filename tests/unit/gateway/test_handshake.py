@@ -8,7 +8,7 @@ from carenet.encoding.ids import encode_id
 from carenet.errors import RefusedError
 from carenet.gateway.authority import Authority
 from carenet.gateway.handshake import Challenge, check_hello, welcome
-from carenet.gateway.messages import BadRequestError, GarbageError, encode_bytes
+from carenet.gateway.messages import BadRequestError, GarbageError
 from carenet.statements.challenge import encode_challenge
 from tests.support.actors import Actor
 from tests.support.gatewaylog import view_of
@@ -33,9 +33,9 @@ def hello(who: Actor, **changes: Any) -> dict[str, Any]:
     said = {
         "type": "hello",
         "participant": encode_id(who.id),
-        "kid": encode_bytes(who.kid),
-        "nonce": encode_bytes(CLIENT_NONCE),
-        "signature": encode_bytes(who.key.sign(signed)),
+        "kid": who.kid,
+        "nonce": CLIENT_NONCE,
+        "signature": who.key.sign(signed),
     }
     return said | changes
 
@@ -57,7 +57,7 @@ def test_a_stranger_is_unknown(ward: Ward, authority: Authority) -> None:
 
 
 def test_another_key_is_a_wrong_kid(ward: Ward, authority: Authority) -> None:
-    wrong = hello(ward.world.clinician, kid=encode_bytes(ward.world.nurse.kid))
+    wrong = hello(ward.world.clinician, kid=ward.world.nurse.kid)
     assert refusal(authority, wrong) == "wrong_kid"
 
 
@@ -81,12 +81,12 @@ def test_the_signature_covers_the_whole_challenge(ward: Ward, authority: Authori
     said = {"network": CHALLENGE.network, "origin": CHALLENGE.origin, "nonce": CHALLENGE.nonce, field: other}
     clinician = ward.world.clinician
     signed = encode_challenge(*said.values(), CLIENT_NONCE, clinician.id)  # type: ignore[arg-type]
-    wrong = hello(clinician, signature=encode_bytes(clinician.key.sign(signed)))
+    wrong = hello(clinician, signature=clinician.key.sign(signed))
     assert refusal(authority, wrong) == "bad_signature"
 
 
 def test_the_signature_covers_the_clients_nonce(ward: Ward, authority: Authority) -> None:
-    wrong = hello(ward.world.clinician, nonce=encode_bytes(b"d" * 32))
+    wrong = hello(ward.world.clinician, nonce=b"d" * 32)
     assert refusal(authority, wrong) == "bad_signature"
 
 

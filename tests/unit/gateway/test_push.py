@@ -3,11 +3,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
 import pytest
 
 from carenet.encoding.ids import encode_id
 from carenet.gateway.authority import Authority
+from carenet.gateway.messages import CBOR, Shared
 from carenet.gateway.metrics import Metrics
 from carenet.gateway.push import Pusher
 from carenet.gateway.watch import Cursor, Interest, Since, Watch
@@ -29,9 +29,9 @@ class Line:
     ended: tuple[int, str] | None = None
     has_room: bool = True
 
-    def send_frame(self, frame: bytes) -> None:
-        self.frames.append(frame)
-        self.told.append(orjson.loads(frame))
+    def push(self, shared: Shared) -> None:
+        self.frames.append(shared.frame(CBOR))
+        self.told.append(shared.message)
 
     def tell(self, message: dict[str, Any]) -> None:
         self.told.append(message)
@@ -87,7 +87,7 @@ def desk() -> Desk:
     return Desk()
 
 
-def test_an_entry_is_encoded_once_for_all_who_get_it(desk: Desk) -> None:
+def test_an_entry_is_encoded_and_framed_once_for_all_who_get_it(desk: Desk) -> None:
     clinician, custodian = desk.enter(desk.ward.world.clinician), desk.enter(desk.ward.world.hospital)
     nurse = desk.enter(desk.ward.world.nurse)
     desk.publish(desk.care())
