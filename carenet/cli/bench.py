@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from carenet.cli.options import Json, epilog
+
+if TYPE_CHECKING:
+    from carenet.bench.fold_report import FoldReport
 
 app = typer.Typer()
 bench = typer.Typer(no_args_is_help=True, help="Measure, on a stack of its own that is removed afterwards.")
@@ -33,3 +37,62 @@ def latency(
     rows.append(["ratio", *(f"{ratio:.2f}" for ratio in ratios), ""])
     screen.table(["ms", "p50", "p99", "max"], rows, "nothing was measured")
     screen.emit(report.to_map())
+
+
+@bench.command(epilog=epilog("carenet bench fold --events 100000 --json", codes=_CODES))
+def fold(
+    *,
+    events: Annotated[int, typer.Option(min=100, max=10_000_000, help="Events of each kind of signature.")] = 100_000,
+    patients: Annotated[int, typer.Option(min=1, max=100_000, help="Patients that they are spread over.")] = 2000,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="Counted rounds, after a warm-up.")] = 5,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="KIND", help="bare, single, entries or batch; may be given again.")
+    ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option("--keep", "--reuse", help="Folder that keeps what was published, for the next run with it."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Fold events from cold, signed singly and in batches, beside bare aiokafka to COPY, and libsodium on one core."""
+    from carenet.bench.fold import measure_fold
+    from carenet.bench.fold_report import KINDS, FoldPlan
+    from carenet.cli.running import run_until_interrupted
+    from carenet.cli.screen import Screen
+
+    kinds = frozenset(only or KINDS)
+    if kinds - set(KINDS):
+        raise typer.BadParameter(f"one of {', '.join(KINDS)}", param_hint="--only")
+    screen = Screen(json=json)
+    plan = FoldPlan(events, patients, rounds, kinds, keep)
+    with screen.progress("") as progress:
+        bar = progress.add_task("starting servers", total=None)
+
+        def tick(what: str, done: int, total: int) -> None:
+            progress.update(bar, description=what, completed=done, total=total)
+
+        report = run_until_interrupted(lambda: measure_fold(plan, tick))
+    screen.table(["fold", "events/s", "CPU µs", "× verify"], _fold_rows(report), "nothing was measured")
+    screen.emit(report.to_map())
+
+
+def _fold_rows(report: FoldReport) -> list[list[str]]:
+    """Rates beside CPU, both also in terms of one verification."""
+    names = {"bare": "bare aiokafka to COPY", "single": "signed singly", "entries": "with entries topic"}
+    rows = []
+    for kind in report.rounds:
+        cpu_us, per_s = report.cpu_us(kind), report.per_s(kind)
+        assert cpu_us is not None
+        assert per_s is not None
+        rows.append([names.get(kind, "signed in batches"), f"{per_s:,.0f}", f"{cpu_us:.1f}"])
+        rows[-1].append(f"{cpu_us / report.verify_us:.2f}")
+    rows.append(["libsodium, one core", f"{1e6 / report.verify_us:,.0f}", f"{report.verify_us:.1f}", "1.00"])
+    published = {"publish, signed singly": "single", "publish, signed in batches": "batch"}
+    rows += [
+        [name, f"{report.publish_per_s[kind]:,.0f}", "", ""]
+        for name, kind in published.items()
+        if kind in report.publish_per_s
+    ]
+    if report.bare_seal_sign_per_s is not None:
+        rows.append(["bare HPKE seal + Ed25519 sign", f"{report.bare_seal_sign_per_s:,.0f}", "", ""])
+    return rows
