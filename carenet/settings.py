@@ -40,6 +40,7 @@ class Settings(BaseSettings):
         node: this node's name, part of its topic names and consumer groups.
         gateway_host: address that the gateway binds.
         gateway_port: port that the gateway binds; 0 takes a free one.
+        gateway_shares_port: lets several gateways of this user bind the same port, so that a node has one address.
         gateway_origin: the gateway's address as clients dial it, where that is not what it binds (a proxy, a name).
         metrics_host: address on which a fold worker or the agents serve `/metrics` and `/health`.
         metrics_port: port for that; 0 takes a free one, None serves nothing. (The gateway has them on its own port.)
@@ -68,11 +69,7 @@ class Settings(BaseSettings):
     node: str = Field(default="node", pattern=r"^[a-z0-9._-]{1,64}$")
     gateway_host: str = "127.0.0.1"
     gateway_port: int = Field(default=0, ge=0, le=65535)
-    kafka_username: str | None = Field(default=None, min_length=1)
-    kafka_password: SecretStr | None = None
-    kafka_ca: Path | None = None
-    kafka_certificate: Path | None = None
-    kafka_key: Path | None = None
+    gateway_shares_port: bool = False
     gateway_origin: str | None = Field(default=None, pattern=r"^wss?://[^/\s]+:\d{1,5}$")
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(default=None, ge=0, le=65535)

@@ -35,6 +35,7 @@ class Quota:
 
 # About 7,000 events a second at each broker, of a body of 600 B; and at most half of one of its threads.
 PARTICIPANT_QUOTA = Quota(8 * _MIB, 50)
+UNLIMITED = Quota(2.0**53, 1e6)  # the protocol can only unset what was set, and then everyone's would hold
 
 
 async def limit(at: KafkaAt, user: str | None, quota: Quota, timeout_s: float = TIMEOUT_S) -> None:

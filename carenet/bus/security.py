@@ -30,6 +30,14 @@ from carenet.errors import SetupError
 from carenet.settings import Settings
 
 MECHANISM = "SCRAM-SHA-512"
+LOGIN_VARIABLES = (
+    "CARENET_KAFKA",
+    "CARENET_KAFKA_USERNAME",
+    "CARENET_KAFKA_PASSWORD",
+    "CARENET_KAFKA_CA",
+    "CARENET_KAFKA_CERTIFICATE",
+    "CARENET_KAFKA_KEY",
+)
 _ASK_TIMEOUT_S = 3.0
 
 
@@ -115,6 +123,14 @@ def login_of(settings: Settings) -> KafkaLogin | None:
         settings.kafka_certificate,
         settings.kafka_key,
     )
+
+
+def environment_of(at: KafkaAt) -> dict[str, str]:
+    """The variables that tell a process of ours the same (`login_of` its settings); has the password in it."""
+    if isinstance(at, str):
+        return {LOGIN_VARIABLES[0]: at}
+    values = (at.bootstrap, at.username, at.password, at.ca, at.certificate, at.key)
+    return {name: str(value) for name, value in zip(LOGIN_VARIABLES, values, strict=True) if value is not None}
 
 
 def bootstrap_of(at: KafkaAt) -> str:

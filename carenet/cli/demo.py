@@ -12,7 +12,7 @@ from carenet.cli import folder
 from carenet.cli.names import Named
 from carenet.cli.options import DEFAULT_DIR, EXIT_REFUSED, Dir, Json, epilog, program
 from carenet.cli.screen import Screen
-from carenet.cli.servers import Kafka, Postgres, check_addresses, read_or_found, show_fetch
+from carenet.cli.servers import Kafka, Postgres, check_addresses, kafka_login, read_or_found, show_fetch
 from carenet.errors import SetupError
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def demo(
     from carenet.cli.running import run_until_interrupted
     from carenet.demo.clearing import clear_directory
     from carenet.demo.director import DemoPlan
+    from carenet.local.kafka_cluster import count_brokers
     from carenet.local.stack import StackPlan
 
     check_addresses(kafka, postgres)
@@ -73,7 +74,7 @@ def demo(
     if is_new:
         console.print(f"founded the network {genesis.name} in {directory}", highlight=False)
     plan = DemoPlan(
-        StackPlan(directory, genesis, kafka, postgres),
+        StackPlan(directory, genesis, kafka_login(kafka), postgres, brokers=count_brokers(directory) or 1),
         passphrase=folder.passphrase(),
         patients=patients,
         pace=pace,

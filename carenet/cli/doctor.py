@@ -12,6 +12,7 @@ import typer
 
 from carenet.cli.options import DEFAULT_DIR, EXIT_REFUSED, Dir, Json, epilog
 from carenet.cli.screen import Screen
+from carenet.cli.servers import kafka_login
 
 if TYPE_CHECKING:
     from carenet.local.checkup import Check
@@ -52,7 +53,7 @@ def doctor(
             own_servers=kafka is None or postgres is None,
         )
     )
-    checks += asyncio.run(check_stack(directory, kafka, postgres))
+    checks += asyncio.run(check_stack(directory, kafka_login(kafka), postgres))
     screen = Screen(json=json)
     if not json:
         _print(checks)

@@ -14,6 +14,7 @@ from carenet.errors import SetupError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from carenet.bus.security import KafkaLogin
     from carenet.local.packages import Download, Progress
     from carenet.statements.genesis import Genesis
 
@@ -48,6 +49,18 @@ def check_addresses(kafka: str | None, postgres: str | None) -> None:
         forms = {"kafka": "--kafka is HOST:PORT", "postgres": "--postgres is postgresql://USER:PASSWORD@HOST:PORT/NAME"}
         known = [forms[name] for name in sorted(wrong) if name in forms]
         raise SetupError("; ".join(known) or f"the environment's CARENET_ settings are wrong: {sorted(wrong)}") from exc
+
+
+def kafka_login(kafka: str | None) -> KafkaLogin | None:
+    """A Kafka that exists, with the login that CARENET_KAFKA_… names for it; None where one is run.
+
+    Raises:
+        SetupError: half of a login.
+    """
+    from carenet.bus.security import login_of
+    from carenet.settings import Settings
+
+    return None if kafka is None else login_of(Settings(kafka=kafka))
 
 
 def read_or_found(directory: Path, name: str = NETWORK_NAME) -> tuple[Genesis, bool]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from carenet.cli.options import DEFAULT_DIR, Dir, epilog, program
-from carenet.cli.servers import Kafka, Postgres, check_addresses, read_or_found, show_fetch
+from carenet.cli.servers import Kafka, Postgres, check_addresses, kafka_login, read_or_found, show_fetch
 
 if TYPE_CHECKING:
     from carenet.local.stack import Stack, StackPlan
@@ -22,13 +22,24 @@ _FIRST_EVENT = (
 _CODES = "Exit codes: 130 after Ctrl-C, 2 wrong usage or it could not be started."
 
 
-@app.command(epilog=epilog("carenet up", "carenet up --workers 2 --kafka kafka.example:9092", codes=_CODES))
+@app.command(epilog=epilog("carenet up", "carenet up --brokers 3 --workers 2 --gateways 2", codes=_CODES))
 def up(
     *,
     directory: Dir = DEFAULT_DIR,
     kafka: Kafka = None,
     postgres: Postgres = None,
+    brokers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=9,
+            help="Kafka brokers: 1, open to this machine; or 3 and more, replicated, with accounts and access rules. "
+            "A folder keeps the number that it began with.",
+            show_default="1",
+        ),
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Fold workers that share the partitions.")] = 1,
+    gateways: Annotated[int, typer.Option(min=1, max=64, help="Gateways that share one port.")] = 1,
     gateway_port: Annotated[
         int,
         typer.Option(envvar="CARENET_GATEWAY_PORT", min=0, max=65_535, help="0 takes the last one, or a free one."),
@@ -39,11 +50,21 @@ def up(
     A network is founded where the folder has none. What dies, or stands still while there is work, is started again.
     """
     from carenet.cli.running import run_until_interrupted
+    from carenet.local.kafka_cluster import count_brokers
     from carenet.local.stack import StackPlan
 
     check_addresses(kafka, postgres)
     genesis, is_new = read_or_found(directory)
-    plan = StackPlan(directory, genesis, kafka, postgres, workers=workers, gateway_port=gateway_port)
+    plan = StackPlan(
+        directory,
+        genesis,
+        kafka_login(kafka),
+        postgres,
+        brokers=brokers or count_brokers(directory) or 1,
+        workers=workers,
+        gateways=gateways,
+        gateway_port=gateway_port,
+    )
     run_until_interrupted(lambda: _run(plan, is_new=is_new))
 
 
@@ -82,6 +103,18 @@ def _footer(stack: Stack, directory: Path) -> list[str]:
         f"gateway [bold]{stack.gateway}[/]   health {health}   kafka {stack.kafka}",
         f"metrics  {'  '.join(f'{name} {address}' for name, address in stack.metrics.items())}",
         f"postgres: its address and password are in {directory}/run.json",
+        *_accounts(stack, directory),
         "[dim]Ctrl-C stops everything. In another terminal:[/]",
         *[f"  [cyan]{escape(line)}[/]" for line in lines],
+    ]
+
+
+def _accounts(stack: Stack, directory: Path) -> list[str]:
+    """Where the password is by which one publishes straight to Kafka, if that takes one."""
+    from carenet.local.kafka_accounts import PARTICIPANT, password_path
+
+    if stack.plan.brokers == 1 or stack.plan.kafka is not None:
+        return []
+    return [
+        f"kafka: log in as {PARTICIPANT} (SCRAM-SHA-512) with the password in {password_path(directory, PARTICIPANT)}"
     ]

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from carenet.bus.looking import fetch_end_offsets
+from carenet.bus.security import KafkaAt
 from carenet.demo.expected import Logged
 from carenet.errors import TransportError
 from carenet.rules.reasons import Reason
@@ -70,7 +71,7 @@ class AccessRows:
     grants: Mapping[bytes, Sequence[GrantRow]]
 
 
-async def catch_up(kafka: str, genesis: Genesis, store: Store, timeout_s: float) -> dict[int, int]:
+async def catch_up(kafka: KafkaAt, genesis: Genesis, store: Store, timeout_s: float) -> dict[int, int]:
     """Wait until the node has decided every record that Kafka has now; its end offsets.
 
     Raises:
@@ -91,7 +92,7 @@ def _is_behind(decided: Mapping[int, int], ends: Mapping[int, int]) -> bool:
     return any(decided.get(partition, 0) < end for partition, end in ends.items())
 
 
-async def take_baseline(kafka: str, genesis: Genesis, store: Store, timeout_s: float) -> Baseline:
+async def take_baseline(kafka: KafkaAt, genesis: Genesis, store: Store, timeout_s: float) -> Baseline:
     """Where a run begins: after all that earlier runs left in Kafka has been decided.
 
     Raises:
@@ -103,7 +104,7 @@ async def take_baseline(kafka: str, genesis: Genesis, store: Store, timeout_s: f
     return Baseline(sizes, {partition: head.next_offset for partition, head in heads.items()})
 
 
-async def count_published(kafka: str, genesis: Genesis, baseline: Baseline, log: RunLog) -> int:
+async def count_published(kafka: KafkaAt, genesis: Genesis, baseline: Baseline, log: RunLog) -> int:
     """Statements of participants that Kafka took since the run began."""
     ends = await fetch_end_offsets(kafka, genesis.topic)
     return sum(end - baseline.offsets.get(partition, 0) for partition, end in ends.items()) - log.relayed

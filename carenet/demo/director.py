@@ -125,7 +125,7 @@ class Director:
             write_notebook(self._directory, network, self._notebook)
             self._screens.board.run = self._notebook.runs
             identities = gather_identities(self._directory, network, self._plan.passphrase)
-            servers = Servers(stack.gateway, stack.kafka, store)
+            servers = Servers(stack.gateway, stack.node_kafka, store)
             stage = Stage(self._genesis, servers, identities, self._screens, self._nicknames)
             return await self._perform(stage, sign)
 

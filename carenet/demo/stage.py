@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from carenet.bus.security import KafkaAt
 from carenet.client.care import Care, connect
 from carenet.client.outcomes import Outcome
 from carenet.demo.cast import CAST, EMERGENCY, HOSPITAL, TEAM, Nicknames, missing_roles
@@ -33,12 +34,12 @@ class Servers:
 
     Attributes:
         gateway: WebSocket URL.
-        kafka: `host:port`.
+        kafka: where Kafka is, and how to log in.
         store: the node's database, for counting.
     """
 
     gateway: str
-    kafka: str
+    kafka: KafkaAt
     store: Store
 
 

@@ -42,6 +42,8 @@ def read_config(settings: Settings) -> GatewayConfig:
         kafka=login_of(settings),
         host=settings.gateway_host,
         port=settings.gateway_port,
+        shares_port=settings.gateway_shares_port,
+        own_port=settings.metrics_port,
         origin=settings.gateway_origin,
         tls=read_files(settings.tls_certificate, settings.tls_key, settings.tls_client_ca),
     )

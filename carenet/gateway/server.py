@@ -50,6 +50,8 @@ class GatewayConfig:
         kafka: where Kafka is, for `publish`; None publishes nothing.
         host: address to bind.
         port: port to bind; 0 takes a free one.
+        shares_port: lets other gateways of this user bind the same port; the kernel spreads the connections.
+        own_port: a second port that no other gateway has, to ask this one how it is; None binds none.
         origin: the address as clients dial it, `ws://host:port`; None takes what was bound.
         tls: certificate files, which make it `wss://`; None serves without TLS.
         limits: what a client may cost.
@@ -59,6 +61,8 @@ class GatewayConfig:
     kafka: KafkaAt | None = None
     host: str = "127.0.0.1"
     port: int = 0
+    shares_port: bool = False
+    own_port: int | None = None
     origin: str | None = None
     tls: TlsFiles | None = None
     limits: Limits = field(default_factory=Limits)
@@ -133,9 +137,11 @@ class Gateway:
         requests = Requests(describer, outcomes, publishing, genesis.partitions)
         pages = Pages(feed, store, describer, metrics=self.metrics, max_sessions=config.limits.sessions)
         stack.push_async_callback(self._stop_following)
-        server = await self._bind(pages)
-        stack.push_async_callback(self._close_sessions, server)
-        origin = config.origin or self._bound_at(server)
+        servers = [await self._bind(pages, config.port, shared=config.shares_port)]
+        stack.push_async_callback(self._close_sessions, servers)
+        if config.own_port is not None:
+            servers.append(await self._bind(pages, config.own_port))
+        origin = config.origin or self._bound_at(servers[0])
         self._services = Services(
             genesis=genesis,
             origin=origin,
@@ -149,7 +155,8 @@ class Gateway:
             metrics=self.metrics,
         )
         self._follow(feed, authority, pusher)
-        await server.start_serving()
+        for server in servers:
+            await server.start_serving()
 
     def _bound_at(self, server: Server) -> str:
         scheme = "ws" if self.config.tls is None else "wss"
@@ -191,6 +198,8 @@ class Gateway:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _close_sessions(self, server: Server) -> None:
-        server.close(code=GOING_AWAY, reason="the gateway goes away: resume from your cursor")
-        await server.wait_closed()
+    async def _close_sessions(self, servers: list[Server]) -> None:
+        for server in servers:
+            server.close(code=GOING_AWAY, reason="the gateway goes away: resume from your cursor")
+        for server in servers:
+            await server.wait_closed()

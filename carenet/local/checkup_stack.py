@@ -11,12 +11,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from carenet.bus.looking import fetch_end_offsets
+from carenet.bus.security import KafkaAt
 from carenet.bus.topics import check_topics, topics_of
 from carenet.errors import CarenetError
 from carenet.local.checkup import Check, Verdict
 from carenet.local.founding import read_genesis
+from carenet.local.kafka_accounts import NODE, read_login
 from carenet.local.probes import http_ok
-from carenet.local.runfile import read_run_file
+from carenet.local.runfile import RunFile, read_run_file
 from carenet.statements.genesis import Genesis
 from carenet.store.store import Store
 
@@ -31,24 +33,24 @@ class Addresses:
     """Where the servers are.
 
     Attributes:
-        kafka: `host:port`, or None.
+        kafka: where Kafka is, and how to log in there; or None.
         postgres: DSN, or None.
         gateway: WebSocket URL, or None.
         children: process ids by name.
     """
 
-    kafka: str | None = None
+    kafka: KafkaAt | None = None
     postgres: str | None = field(default=None, repr=False)
     gateway: str | None = None
     children: dict[str, int] = field(default_factory=dict)
 
 
-async def check_stack(directory: Path, kafka: str | None = None, postgres: str | None = None) -> list[Check]:
+async def check_stack(directory: Path, kafka: KafkaAt | None = None, postgres: str | None = None) -> list[Check]:
     """Ask what runs in a folder, and servers that were named.
 
     Args:
         directory: the state folder.
-        kafka: `host:port` of a Kafka that exists, or None.
+        kafka: a Kafka that exists, and how to log in there; or None.
         postgres: DSN of a PostgreSQL that exists, or None.
     """
     try:
@@ -60,7 +62,7 @@ async def check_stack(directory: Path, kafka: str | None = None, postgres: str |
     at = Addresses(kafka, postgres)
     checks = []
     if run is not None:
-        at = Addresses(kafka or run.kafka, postgres or run.postgres, run.gateway, dict(run.children))
+        at = Addresses(kafka or _kafka_of(directory, run), postgres or run.postgres, run.gateway, dict(run.children))
         checks.append(_check_children(at))
     try:
         genesis = read_genesis(directory)
@@ -141,6 +143,10 @@ async def _check_gateway(at: Addresses, _: Genesis) -> Check | None:
     if wrong is not None:
         return Check("gateway", Verdict.FAIL, f"{at.gateway}: {wrong}", "see gateway.log; carenet up restarts it")
     return Check("gateway", Verdict.OK, f"{at.gateway} is healthy")
+
+
+def _kafka_of(directory: Path, run: RunFile) -> KafkaAt:
+    return read_login(directory, run.kafka, NODE) if run.kafka_accounts else run.kafka
 
 
 def _is_alive(pid: int) -> bool:

@@ -1,12 +1,14 @@
-"""A real Apache Kafka of one's own: one KRaft node, broker and controller together, on 127.0.0.1 only.
+"""A real Apache Kafka of one's own: a KRaft node, broker and controller together, on 127.0.0.1 only.
 
 Life of a start: fetch the jars if they are not there (`packages`), choose the ports (those of the last time if they
 are free), write `server.properties`, format the data folder once, start Java, and wait until the broker answers a
 metadata request with itself in it. A start that fails because a port was taken meanwhile is tried again with others.
 
-Everything is under `DIR/kafka`, and the log is `DIR/kafka.log`. Java runs inside that folder with relative paths,
-since Kafka would split a data path at commas and read backslashes in it as escapes.
-What is not done here: creating topics (the room `bus` does), TLS, accounts, several brokers.
+Everything is under `DIR/kafka`, and the log is `DIR/kafka.log`; one of several brokers has a `Seat`, with its folder,
+ports and accounts chosen by `kafka_cluster`. Java runs inside that folder with relative paths, since Kafka would split
+a data path at commas and read backslashes in it as escapes.
+What is not done here: creating topics, access rules and quotas (the room `bus` does), and what a broker is told
+(`kafka_properties`).
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ import os
 import shutil
 import signal
 import uuid
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,7 +29,10 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from carenet.bus.faults import finish_connecting
+from carenet.bus.security import KafkaAt, client_options
 from carenet.errors import SetupError
+from carenet.local.kafka_accounts import ADMIN
+from carenet.local.kafka_properties import Ports, Seat, lone_properties, seat_properties
 from carenet.local.orphans import wait_for_orphans
 from carenet.local.packages import Progress, fetch_kafka_jars
 from carenet.local.ports import choose_ports
@@ -51,57 +58,19 @@ _JAVA_FLAGS = (
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
 )
 
-_PROPERTIES = """\
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{broker}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-controller.listener.names=CONTROLLER
-inter.broker.listener.name=PLAINTEXT
-log.dirs=data
-# History is never thrown away by default, and nobody makes a topic by a typing error.
-auto.create.topics.enable=false
-log.message.timestamp.type=LogAppendTime
-log.retention.ms=-1
-log.retention.bytes=-1
-unclean.leader.election.enable=false
-num.partitions=1
-default.replication.factor=1
-min.insync.replicas=1
-# After kill -9 the controller refuses the same broker until its session ends: 9 s by default.
-broker.session.timeout.ms=1000
-broker.heartbeat.interval.ms=200
-# Consumer groups: no wait for members that do not exist, short sessions allowed, few partitions to load.
-group.initial.rebalance.delay.ms=0
-group.min.session.timeout.ms=500
-offsets.topic.num.partitions=4
-offsets.topic.replication.factor=1
-transaction.state.log.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-share.coordinator.state.topic.num.partitions=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-# A small machine.
-num.network.threads=2
-num.io.threads=4
-background.threads=2
-num.recovery.threads.per.data.dir=2
-log.cleaner.dedupe.buffer.size=16777216
-log.cleaner.threads=1
-"""
+_ARGUMENTS = "format.args"
 
 
-def format_argv(cluster: uuid.UUID) -> tuple[str, ...]:
+def format_argv(cluster: uuid.UUID, users: Mapping[str, str] | None = None) -> tuple[str, ...]:
     """The command that formats a data folder; a cluster id that begins with a dash must not look like an option.
 
     Args:
-        cluster: any UUID.
+        cluster: any UUID; the same one for all brokers of a cluster.
+        users: passwords by name, of the SCRAM accounts that there are from the beginning.
     """
     cluster_id = base64.urlsafe_b64encode(cluster.bytes).decode("ascii").rstrip("=")
-    return ("kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "--config=server.properties")
+    scram = (f"--add-scram=SCRAM-SHA-512=[name={name},password={word}]" for name, word in (users or {}).items())
+    return ("kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "--config=server.properties", *scram)
 
 
 class EmbeddedKafka:
@@ -110,6 +79,7 @@ class EmbeddedKafka:
     Args:
         directory: the state folder; Kafka's part is `kafka` in it.
         port: port for clients; 0 takes the last one if free, else any free one.
+        seat: its place among several brokers, which says its folder and ports too; None for a broker that is alone.
         cache: folder of the jars; None takes the one of the settings.
         progress: told of jars that are fetched.
 
@@ -118,13 +88,19 @@ class EmbeddedKafka:
             producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap)
     """
 
-    name = "kafka"
-
     def __init__(
-        self, directory: Path, port: int = 0, *, cache: Path | None = None, progress: Progress | None = None
+        self,
+        directory: Path,
+        port: int = 0,
+        *,
+        seat: Seat | None = None,
+        cache: Path | None = None,
+        progress: Progress | None = None,
     ) -> None:
-        self.directory = directory.absolute() / "kafka"
-        self.log_path = directory.absolute() / "kafka.log"
+        self.name = "kafka" if seat is None else f"kafka-{seat.number}"
+        self.directory = directory.absolute() / ("kafka" if seat is None else seat.folder)
+        self.log_path = directory.absolute() / f"{self.name}.log"
+        self._seat = seat
         self._wanted_port = port
         self._cache = cache
         self._progress = progress
@@ -132,7 +108,7 @@ class EmbeddedKafka:
         self._child: ChildProcess | None = None
 
     def __repr__(self) -> str:
-        return f"<EmbeddedKafka 127.0.0.1:{self._port}: pid {self.pid}>"
+        return f"<EmbeddedKafka {self.name} 127.0.0.1:{self._port}: pid {self.pid}>"
 
     @property
     def bootstrap(self) -> str:
@@ -165,12 +141,13 @@ class EmbeddedKafka:
             raise RuntimeError("Kafka already runs")
         jars = await fetch_kafka_jars(self._cache or Settings().cache, self._progress)
         class_path = os.pathsep.join(str(jar) for jar in jars)
-        for attempt in range(1, _STARTS + 1):
+        tries = _STARTS if self._seat is None else 1  # the others of a cluster know our ports
+        for attempt in range(1, tries + 1):
             try:
                 await self._prepare(class_path, forget=attempt > 1)
                 await self._start_broker(class_path)
             except SetupError:
-                if attempt == _STARTS or not self._port_was_taken():
+                if attempt == tries or not self._port_was_taken():
                     raise
             except OSError as exc:
                 raise SetupError(f"{self.directory}: {exc}") from exc
@@ -200,6 +177,8 @@ class EmbeddedKafka:
 
     async def is_ready(self) -> bool:
         """Whether the broker takes connections and names itself in its metadata."""
+        at: KafkaAt = self.bootstrap if self._seat is None else self._seat.accounts.login(self.bootstrap, ADMIN)
+        number = 1 if self._seat is None else self._seat.number
         try:
             async with asyncio.timeout(_PROBE_TIMEOUT_S):
                 # Knocking first keeps the client from logging an error for every try before the port is open.
@@ -207,10 +186,10 @@ class EmbeddedKafka:
                 writer.close()
                 await writer.wait_closed()
                 timeout_ms = int(_PROBE_TIMEOUT_S * 1000)
-                client = AIOKafkaClient(bootstrap_servers=self.bootstrap, request_timeout_ms=timeout_ms)
+                client = AIOKafkaClient(**client_options(at), request_timeout_ms=timeout_ms)
                 try:
                     await finish_connecting(client.bootstrap())
-                    return bool(client.cluster.brokers())
+                    return any(each.nodeId == number for each in client.cluster.brokers())
                 finally:
                     await client.close()
         except (OSError, KafkaError, TimeoutError):
@@ -220,22 +199,47 @@ class EmbeddedKafka:
         """Ports, settings, an empty folder for temporary files, and a formatted data folder."""
         self.directory.mkdir(parents=True, exist_ok=True)
         await wait_for_orphans(self.directory, "java")
-        ports = choose_ports(
-            self.directory / "ports.json", {"broker": self._wanted_port, "controller": 0}, forget=forget
-        )
-        self._port = ports["broker"]
-        (self.directory / "server.properties").write_text(_PROPERTIES.format(**ports), encoding="ascii")
+        self._write_privately("server.properties", self._choose_properties(forget=forget))
         shutil.rmtree(self.directory / "tmp", ignore_errors=True)
         (self.directory / "tmp").mkdir()
         if not (self.directory / "data" / "meta.properties").exists():
-            child = ChildProcess(self._java(class_path, format_argv(uuid.uuid4())))
+            await self._format(class_path)
+
+    def _choose_properties(self, *, forget: bool) -> str:
+        if self._seat is not None:
+            self._port = self._seat.own_ports.broker
+            return seat_properties(self._seat)
+        wanted = {"broker": self._wanted_port, "controller": 0}
+        ports = Ports(**choose_ports(self.directory / "ports.json", wanted, forget=forget))
+        self._port = ports.broker
+        return lone_properties(ports)
+
+    async def _format(self, class_path: str) -> None:
+        """Make the data folder; Java reads the accounts' passwords from a file, since every user can read argv."""
+        if self._seat is None:
+            main = format_argv(uuid.uuid4())
+        else:
+            argv = format_argv(self._seat.cluster, self._seat.accounts.by_name())
+            self._write_privately(_ARGUMENTS, "\n".join(f'"{each}"' for each in argv))
+            main = (f"@{_ARGUMENTS}",)
+        # What it says about accounts is no password, and nothing for a log that may be shown around either.
+        log = self.log_path if self._seat is None else self.directory / "format.log"
+        child = ChildProcess(replace(self._java(class_path, main), log=log))
+        try:
             await child.start()
-            try:
-                code = await child.wait()
-            finally:
-                await child.kill()
-            if code != 0:
-                raise SetupError(f"Kafka's data folder could not be formatted; the log is {self.log_path}")
+            code = await child.wait()
+        finally:
+            await child.kill()
+            (self.directory / _ARGUMENTS).unlink(missing_ok=True)
+        if code != 0:
+            raise SetupError(f"Kafka's data folder could not be formatted; the log is {log}")
+
+    def _write_privately(self, name: str, text: str) -> None:
+        path = self.directory / name
+        path.unlink(missing_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(text)
 
     async def _start_broker(self, class_path: str) -> None:
         self._child = ChildProcess(self._java(class_path, ("kafka.Kafka", "server.properties")))

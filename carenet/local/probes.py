@@ -7,10 +7,14 @@ A probe must not blame its service for what others do: where it cannot tell, it 
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from carenet.errors import CarenetError
+
+_MAX_ANSWER_BYTES = 1 << 16
 
 Probe = Callable[[], Awaitable[str | None]]
 
@@ -29,17 +33,33 @@ def http_ok(host: str, port: int, path: str) -> Probe:
 
     async def probe() -> str | None:
         try:
-            reader, writer = await asyncio.open_connection(host, port)
-            try:
-                writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode("ascii"))
-                status = (await reader.readline()).split()
-            finally:
-                writer.close()
+            status, _ = await _get(host, port, path)
         except (OSError, ValueError) as exc:
             return f"GET {path}: {type(exc).__name__}"
-        return None if status[1:2] == [b"200"] else f"GET {path} answered {b' '.join(status[1:2]).decode('latin-1')!r}"
+        return None if status == b"200" else f"GET {path} answered {status.decode('latin-1')!r}"
 
     return probe
+
+
+async def fetch_health(host: str, port: int) -> dict[str, Any]:
+    """What a process of ours says on `/health`, with status 200 or not; empty while it says nothing."""
+    try:
+        _, body = await _get(host, port, "/health")
+        found = json.loads(body)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+async def _get(host: str, port: int, path: str) -> tuple[bytes, bytes]:
+    """Status and body of an answer; the connection is asked for no other."""
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode("ascii"))
+        head, _, body = (await reader.read(_MAX_ANSWER_BYTES)).partition(b"\r\n\r\n")
+        return b" ".join(head.split(b"\r\n")[0].split()[1:2]), body
+    finally:
+        writer.close()
 
 
 class Standstill:

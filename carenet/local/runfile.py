@@ -30,8 +30,8 @@ class RunFile:
         postgres: DSN, with the password.
         gateway: WebSocket URL; None while there is none.
         children: name → process id.
-        kafka_accounts: whether one logs in to Kafka, with an account of this folder (`kafka_accounts`).
         metrics: name → address of what a process counts, for Prometheus; its `/health` is beside it.
+        kafka_accounts: whether one logs in to Kafka, with an account of this folder (`kafka_accounts`).
     """
 
     pid: int
@@ -39,8 +39,8 @@ class RunFile:
     postgres: str = field(repr=False)
     gateway: str | None = None
     children: Mapping[str, int] = field(default_factory=dict)
-    kafka_accounts: bool = False
     metrics: Mapping[str, str] = field(default_factory=dict)
+    kafka_accounts: bool = False
 
 
 def write_run_file(directory: Path, run: RunFile) -> None:

@@ -1,4 +1,4 @@
-"""Keeps several services alive: starts them in order, restarts one that dies or is unwell, stops them.
+"""Keeps several services alive: starts them side by side, restarts one that dies or is unwell, stops them.
 
 Use:
     async with Supervisor([Supervised(kafka), Supervised(worker, probe=...)], print) as supervisor:
@@ -126,7 +126,7 @@ class Supervisor:
     """Starts, watches, restarts and stops services; an async context manager.
 
     Args:
-        services: in the order in which they start; a later one may need an earlier one.
+        services: they start side by side, and may need one another; `status` keeps their order.
         on_event: told of everything; must not block, and must not raise.
     """
 
@@ -144,12 +144,10 @@ class Supervisor:
         """Start all.
 
         Raises:
-            SetupError: one did not come up; those before it were stopped again.
+            SetupError: one did not come up; the others were stopped again.
         """
         try:
-            for child in self._children:
-                self._say(child, EventKind.STARTING)
-                await self._start(child)
+            await self._start_all()
         except BaseException:
             await self._stop_all()
             raise
@@ -167,6 +165,15 @@ class Supervisor:
             await self._group.__aexit__(kind, error, trace)
         finally:
             await self._stop_all()
+
+    async def _start_all(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for child in self._children:
+                    self._say(child, EventKind.STARTING)
+                    group.create_task(self._start(child))
+        except BaseExceptionGroup as failures:  # the first one ended the others
+            raise failures.exceptions[0] from None
 
     async def _start(self, child: _Child) -> None:
         await child.service.start()

@@ -36,24 +36,24 @@ class _Heard(list[Event]):
         return [event for event in self if event.kind is kind][count - 1]
 
 
-async def test_services_start_in_order_and_stop_side_by_side(tmp_path: Path) -> None:
+async def test_services_start_and_stop_side_by_side(tmp_path: Path) -> None:
     heard = _Heard()
-    services = [Supervised(_service(tmp_path, name)) for name in ("first", "second")]
+    second = tmp_path / "second.log"
+
+    async def has_a_companion() -> bool:
+        return second.exists()
+
+    first = CommandService("first", Command((sys.executable, "-c", _SLEEP), tmp_path / "first.log"), has_a_companion)
+    services = [Supervised(first), Supervised(_service(tmp_path, "second"))]
     async with Supervisor(services, heard.append) as supervisor:
         assert [(s.service, s.state, s.restarts) for s in supervisor.status()] == [
             ("first", EventKind.READY, 0),
             ("second", EventKind.READY, 0),
         ]
     said = [(event.service, event.kind.value) for event in heard]
-    assert said[:-2] == [
-        ("first", "starting"),
-        ("first", "ready"),
-        ("second", "starting"),
-        ("second", "ready"),
-        ("first", "stopping"),
-        ("second", "stopping"),
-    ]
-    assert sorted(said[-2:]) == [("first", "stopped"), ("second", "stopped")]
+    for at, kind in enumerate(("starting", "ready", "stopping", "stopped")):
+        assert sorted(said[2 * at : 2 * at + 2]) == [("first", kind), ("second", kind)]
+    assert len(said) == 8
 
 
 async def test_a_service_that_dies_is_restarted_and_said_so(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ async def test_a_death_is_noticed_while_a_probe_hangs(tmp_path: Path) -> None:
         await heard.until(EventKind.DIED, timeout_s=2)
 
 
-async def test_when_one_does_not_come_up_those_before_it_are_stopped(tmp_path: Path) -> None:
+async def test_when_one_does_not_come_up_the_others_are_stopped_and_it_is_blamed(tmp_path: Path) -> None:
     heard = _Heard()
 
     async def never() -> bool:
@@ -155,11 +155,11 @@ async def test_when_one_does_not_come_up_those_before_it_are_stopped(tmp_path: P
 
     failing = CommandService("failing", Command((sys.executable, "-c", "raise SystemExit(3)"), tmp_path / "log"), never)
     first = _service(tmp_path, "first")
-    with pytest.raises(SetupError, match="exit code 3"):
-        async with Supervisor([Supervised(first), Supervised(failing)], heard.append):
+    waiting = CommandService("waiting", Command((sys.executable, "-c", _SLEEP), tmp_path / "waiting.log"), never)
+    with pytest.raises(SetupError, match="failing ended with exit code 3"):
+        async with Supervisor([Supervised(each) for each in (first, waiting, failing)], heard.append):
             raise AssertionError("must not be entered")
-    assert first.pid is None
-    assert failing.pid is None
+    assert [each.pid for each in (first, waiting, failing)] == [None, None, None]
 
 
 async def test_a_service_that_is_not_ready_in_time_is_ended(tmp_path: Path) -> None:
