@@ -42,14 +42,15 @@ class Settings(BaseSettings):
         gateway_port: port that the gateway binds; 0 takes a free one.
         gateway_shares_port: lets several gateways of this user bind the same port, so that a node has one address.
         gateway_origin: the gateway's address as clients dial it, where that is not what it binds (a proxy, a name).
-        metrics_host: address on which a fold worker or the agents serve `/metrics` and `/health`.
-        metrics_port: port for that; 0 takes a free one, None serves nothing. (The gateway has them on its own port.)
         tls_certificate: PEM file of the gateway's certificate; with `tls_key`, it then serves wss:// only.
         tls_key: PEM file of that certificate's key.
         tls_client_ca: PEM file of the authority of clients' certificates, which every client must then have.
         tls_ca: PEM file of the authority that a client trusts for gateways; None trusts the system's.
         tls_client_certificate: PEM file of this client's certificate; with `tls_client_key`.
         tls_client_key: PEM file of that certificate's key.
+        metrics_host: address on which a fold worker or the agents serve `/metrics` and `/health`.
+        metrics_port: port for that; 0 takes a free one, None serves nothing. (A gateway has them on its own port
+            too; of several that share one, each needs this.)
         log_level: least level that is logged.
 
     Raises:
@@ -62,6 +63,11 @@ class Settings(BaseSettings):
     dir: Path = Path(".carenet")
     cache: Path = Field(default_factory=default_cache)
     kafka: str | None = Field(default=None, pattern=r"^[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*$")
+    kafka_username: str | None = Field(default=None, min_length=1)
+    kafka_password: SecretStr | None = None
+    kafka_ca: Path | None = None
+    kafka_certificate: Path | None = None
+    kafka_key: Path | None = None
     postgres: PostgresDsn | None = Field(default=None, repr=False)  # has a password in it
     passphrase: SecretStr | None = None
     roles: Annotated[tuple[str, ...], NoDecode] = ("timeline",)
@@ -71,14 +77,14 @@ class Settings(BaseSettings):
     gateway_port: int = Field(default=0, ge=0, le=65535)
     gateway_shares_port: bool = False
     gateway_origin: str | None = Field(default=None, pattern=r"^wss?://[^/\s]+:\d{1,5}$")
-    metrics_host: str = "127.0.0.1"
-    metrics_port: int | None = Field(default=None, ge=0, le=65535)
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     tls_client_ca: Path | None = None
     tls_ca: Path | None = None
     tls_client_certificate: Path | None = None
     tls_client_key: Path | None = None
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("roles", mode="before")

@@ -162,12 +162,13 @@ class Gateway:
         scheme = "ws" if self.config.tls is None else "wss"
         return f"{scheme}://{self.config.host}:{server.sockets[0].getsockname()[1]}"
 
-    async def _bind(self, pages: Pages) -> Server:
+    async def _bind(self, pages: Pages, port: int, *, shared: bool = False) -> Server:
         limits, files = self.config.limits, self.config.tls
         return await serve(
             self._handle,
             self.config.host,
-            self.config.port,
+            port,
+            reuse_port=shared or None,
             subprotocols=[Subprotocol(each) for each in CODECS],
             compression=None,  # sealed bytes do not compress
             process_request=pages.process_request,
