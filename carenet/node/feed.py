@@ -13,6 +13,8 @@ from carenet.errors import EncodingError
 
 FEED_VERSION = 1
 _ITEMS = 5
+_UNSIGNED, _BYTES = 0, 2  # CBOR major types
+_HEAD = b"\x85\x01"  # array of five, version 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,18 @@ class FeedRecord:
     statement: bytes
 
     def encode(self) -> bytes:
-        """The record's value."""
-        return cbor.encode([FEED_VERSION, self.partition, self.index, self.entry, self.statement])
+        """The record's value: `cbor.encode` of its list, written out because it is made of every entry."""
+        return b"".join(
+            (
+                _HEAD,
+                cbor.encode_head(_UNSIGNED, self.partition),
+                cbor.encode_head(_UNSIGNED, self.index),
+                cbor.encode_head(_BYTES, len(self.entry)),
+                self.entry,
+                cbor.encode_head(_BYTES, len(self.statement)),
+                self.statement,
+            )
+        )
 
 
 def decode_feed_record(data: bytes) -> FeedRecord:

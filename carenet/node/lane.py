@@ -157,7 +157,7 @@ class Lane:
         self._metrics.count(effects)
         if effects.accepted:
             self._signer.note_commit(effects.state, effects.is_urgent)
-            self._outbox.note_commit(effects.is_urgent)
+            self._outbox.note_commit(effects.accepted, effects.is_urgent)
         _log.debug(
             "committed",
             partition=self.partition,

@@ -1,8 +1,9 @@
 """Handing committed entries on to the node's own topic, for its stream processors.
 
-Read from PostgreSQL by `published_index`, so nothing is announced that a crash could undo; sent at least once, in
-order. The mark is written once a second, so a crash repeats up to a second's entries: readers drop those whose
-(partition, index) they have had.
+Only what was committed is sent, so nothing is announced that a crash could undo; at least once, and in order. What this
+worker has just committed is taken from its memory; after a start, and when more has gathered than is kept, it is read
+from PostgreSQL by `published_index`. That mark is written once a second, so a crash repeats up to a second's entries:
+readers drop those whose (partition, index) they have had.
 
 Record: key = the subject's id as text, value = a `FeedRecord`; the same partition number as the events'.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 import structlog
 
@@ -19,9 +21,11 @@ from carenet.encoding.ids import encode_id
 from carenet.errors import TransportError
 from carenet.node.backoff import Backoff
 from carenet.node.feed import FeedRecord
+from carenet.rules.effects import Accepted
 from carenet.store.store import Store
 
 _PAGE = 500  # entries that are read and sent at a time
+_MOST_FRESH = 8192  # entries that are kept in memory, about 20 MB
 _MARK_EVERY_S = 1.0
 _GATHER_S = 0.25  # after a commit: one read and one send for what trickles in meanwhile
 
@@ -45,6 +49,8 @@ class EntriesOutbox:
         self._published: int | None = None  # unknown until the store was asked
         self._marked = 0
         self._marked_at_s = 0.0
+        self._fresh: list[Accepted] = []  # the last ones committed, without a gap
+        self._size: int | None = None  # of the log after the last commit of ours
 
     def __repr__(self) -> str:
         return f"<EntriesOutbox {self._partition}: {self._published} published, {self._marked} marked>"
@@ -53,8 +59,12 @@ class EntriesOutbox:
         """How many of a partition's entries were not sent yet; 0 until the store was asked."""
         return max(0, size - self._published) if self._published is not None else 0
 
-    def note_commit(self, is_urgent: bool) -> None:
-        """Say that there are new entries; urgent ones, which a relay waits for, are sent at once."""
+    def note_commit(self, accepted: Sequence[Accepted], is_urgent: bool) -> None:
+        """Hand over what was committed; urgent entries, which a relay waits for, are sent at once."""
+        if len(self._fresh) + len(accepted) > _MOST_FRESH:
+            self._fresh.clear()
+        self._fresh += accepted
+        self._size = accepted[-1].index + 1
         self._woken.set()
         if is_urgent:
             self._hurried.set()
@@ -77,20 +87,33 @@ class EntriesOutbox:
             self._published = self._marked = (await self._store.heads())[self._partition].published_index
         self._woken.clear()  # before reading: what is committed from here on wakes us again
         self._hurried.clear()
-        page = await self._store.read_outbox(self._partition, self._published, _PAGE)
+        page = self._take_fresh(self._published)
+        if not page and self._published != self._size:
+            page = await self._read(self._published)
         if page:
-            records = [
-                Record(
-                    encode_id(each.subject).encode(),
-                    FeedRecord(self._partition, each.index, each.entry, each.statement).encode(),
-                )
-                for each in page
-            ]
+            records = [Record(encode_id(subject).encode(), record.encode()) for subject, record in page]
             await self._producer.send_all(self._topic, self._partition, records)
-            self._published = page[-1].index + 1
+            self._published = page[-1][1].index + 1
         if self._published > self._marked and time.monotonic() - self._marked_at_s >= _MARK_EVERY_S:
             await self._mark()
         return bool(page)
+
+    def _take_fresh(self, published: int) -> list[tuple[bytes, FeedRecord]]:
+        """What follows what was published, with the subjects, if that is in memory; it stays there if sending fails."""
+        self._fresh = [each for each in self._fresh if each.index >= published]
+        if not self._fresh or self._fresh[0].index > published:
+            return []
+        return [
+            (each.entry.subject, FeedRecord(self._partition, each.index, each.leaf, each.statement.encoded))
+            for each in self._fresh
+        ]
+
+    async def _read(self, published: int) -> list[tuple[bytes, FeedRecord]]:
+        """The next ones in the store, with their subjects."""
+        return [
+            (each.subject, FeedRecord(self._partition, each.index, each.entry, each.statement))
+            for each in await self._store.read_outbox(self._partition, published, _PAGE)
+        ]
 
     async def _wait(self) -> None:
         """Until something was committed, or until the mark is due."""
@@ -112,6 +135,9 @@ class EntriesOutbox:
 
 class SilentOutbox(EntriesOutbox):
     """Hands nothing on: for a node without stream processors, to whom its entries topic would be of no use."""
+
+    def note_commit(self, accepted: Sequence[Accepted], is_urgent: bool) -> None:
+        """Keep nothing."""
 
     async def run(self) -> None:
         """Wait until cancelled."""
