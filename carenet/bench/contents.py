@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from carenet.encoding.cose import EDDSA
+from carenet.client.drafts import CTI_BYTES, Care
+from carenet.client.subjects import Epoch
 from carenet.encoding.ids import decode_id, encode_id
-from carenet.sealing.identity import Identity
-from carenet.statements.header import ED25519_OVER_BATCH, Header
 from carenet.statements.keys import compute_epoch_id
-from carenet.statements.statement import compute_tag
 
 CONTENT_BYTES = 600  # with its length and Padmé's zeros 608, and 1,744 once it is sealed
 COMPARTMENT = "clinical"
@@ -26,13 +24,11 @@ class Patient:
 
     Attributes:
         subject: 32 bytes.
-        public: the epoch's public key, 1,216 bytes.
-        epoch: its id, 16 bytes.
+        epoch: the current one of its compartment.
     """
 
     subject: bytes
-    public: bytes = field(repr=False)
-    epoch: bytes
+    epoch: Epoch
 
 
 def write_patients(path: Path, patients: list[tuple[bytes, bytes]]) -> None:
@@ -43,7 +39,7 @@ def write_patients(path: Path, patients: list[tuple[bytes, bytes]]) -> None:
 def read_patients(path: Path) -> list[Patient]:
     """The patients that were kept."""
     kept = [(decode_id(text), bytes.fromhex(public)) for text, public in json.loads(path.read_text(encoding="utf-8"))]
-    return [Patient(subject, public, compute_epoch_id(public)) for subject, public in kept]
+    return [Patient(subject, Epoch(COMPARTMENT, compute_epoch_id(public), public, 0)) for subject, public in kept]
 
 
 def draft_content(number: int) -> bytes:
@@ -62,27 +58,7 @@ def draft_content(number: int) -> bytes:
     return bare.replace('"text":""', f'"text":"{"x" * (CONTENT_BYTES - len(bare))}"').encode()
 
 
-def draft_header(patient: Patient, identity: Identity, content: bytes, now_s: int, *, in_batch: bool = False) -> Header:
-    """The header of an event, whole with the tag by which its publisher knows it again.
-
-    Args:
-        patient: whom it is about.
-        identity: who says it.
-        content: what will be sealed.
-        now_s: seconds since 1970.
-        in_batch: whether it will be signed as one of a batch.
-    """
-    bare = Header(
-        network=identity.network,
-        type=_EVENT_TYPE,
-        issuer=identity.id,
-        subject=patient.subject,
-        iat_s=now_s,
-        cti=secrets.token_bytes(16),
-        kid=identity.kid,
-        content_type=_MEDIA_TYPE,
-        compartment=COMPARTMENT,
-        epoch=patient.epoch,
-        alg=ED25519_OVER_BATCH if in_batch else EDDSA,
-    )
-    return replace(bare, tag=compute_tag(identity.tag_secret, bare, content))
+def draft_event(number: int, patient: Patient) -> Care:
+    """An event about a patient, to be sealed and signed."""
+    cti = secrets.token_bytes(CTI_BYTES)
+    return Care(patient.subject, _EVENT_TYPE, COMPARTMENT, draft_content(number), cti, content_type=_MEDIA_TYPE)

@@ -20,18 +20,19 @@ from pathlib import Path
 from statistics import fmean, median
 
 from carenet.bench import publishing, sealing
-from carenet.bench.contents import draft_content, draft_header, read_patients
+from carenet.bench.contents import draft_content, draft_event, read_patients
 from carenet.bench.crew import crew, rate_of
 from carenet.bench.fold_report import BARE, BATCH, ENTRIES, KINDS, SINGLE, FoldPlan, FoldReport
 from carenet.bench.ground import BenchNetwork, Ground, Published, ground
 from carenet.bench.rounds import Round, run_bare, run_fold
 from carenet.bench.verifying import measure_verify_us
 from carenet.bus.looking import fetch_end_offsets
+from carenet.client.building import build_care_batch
 from carenet.encoding.cose import encode_sig_structure
-from carenet.encoding.ids import sha256
 from carenet.errors import CorruptionError, SetupError
 from carenet.sealing.keyfile import load_identity
 from carenet.sealing.padme import pad
+from carenet.statements.statement import parse_statement
 
 _PUBLISHERS = 2
 _MOST_BARE_SEALS = 20_000  # each of two times
@@ -82,9 +83,10 @@ async def _prepare(on: Ground, plan: FoldPlan, name: str, tick: Tick) -> BenchNe
 
 def signed_length(network: BenchNetwork) -> int:
     """Bytes of a real event's Sig_structure."""
-    patient, content = read_patients(network.patients)[0], draft_content(0)
-    header = draft_header(patient, load_identity(network.key), content, 1_790_000_000)
-    return len(encode_sig_structure(header.encode(), sha256(content)))
+    patient = read_patients(network.patients)[0]
+    (letter,) = build_care_batch([draft_event(0, patient)], [patient.epoch], load_identity(network.key), 1_790_000_000)
+    statement = parse_statement(letter.statement)
+    return len(encode_sig_structure(statement.protected, statement.payload))
 
 
 @dataclass(slots=True)
@@ -111,7 +113,7 @@ class _Bench:
         bare = [await self._seal_bare()]
         for number, (name, network) in enumerate(missing.items()):
             self.tick("sealing, signing, publishing", 1 + number, steps)
-            self.report.publish_per_s[name] = await self._publish(network, in_batches=name == BATCH)
+            self.report.publish_per_s[name] = await self._publish(network, signing=name)
         self.tick("sealing, signing, publishing", steps - 1, steps)
         bare.append(await self._seal_bare())
         self.report.bare_seal_sign_per_s = fmean(bare)
@@ -155,13 +157,13 @@ class _Bench:
             children.go()
             return rate_of(await children.finished())
 
-    async def _publish(self, network: BenchNetwork, *, in_batches: bool) -> float:
+    async def _publish(self, network: BenchNetwork, *, signing: str) -> float:
         common = {
             "kafka": self.on.kafka.bootstrap,
             "directory": str(network.directory),
             "key": str(network.key),
             "patients": str(network.patients),
-            "in_batches": in_batches,
+            "signing": signing,
             "step": _PUBLISHERS,
             "events": self.plan.events,
         }

@@ -29,7 +29,7 @@ async def prepare(stack: AsyncExitStack, task: Task) -> Work:  # noqa: ARG001 - 
         stack: nothing to close.
         task: `patients`, `events`, `sealed` and `signed`: lengths in bytes.
     """
-    keys = [_parse(each.public) for each in read_patients(Path(task["patients"]))]
+    keys = [_parse(each.epoch.public) for each in read_patients(Path(task["patients"]))]
     suite = hpke.Suite(hpke.KEM.MLKEM768_X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
     _, secret = crypto_sign_seed_keypair(os.urandom(32))
     content, message, info = (os.urandom(length) for length in (task["sealed"], task["signed"], _INFO_BYTES))

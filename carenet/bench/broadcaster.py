@@ -1,0 +1,66 @@
+"""The bare baseline of the fan-out: `websockets.broadcast` of one frame to whoever connected, and nothing else.
+
+`python -m carenet.bench.broadcaster FOLDER` is a child of a bench (`crew`). A client's path is its group; every byte
+pair that comes through the Unix socket names the group that is sent a frame (0xFFFF: all of them).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from websockets.asyncio.server import ServerConnection, broadcast, serve
+from websockets.typing import Subprotocol
+
+from carenet.bench.crew import Task, Work, work_shift
+from carenet.client import wire
+
+ALL = 0xFFFF
+ORDER_BYTES = 2
+
+
+async def prepare(stack: AsyncExitStack, task: Task) -> Work:
+    """See `crew`.
+
+    Args:
+        stack: closes the server.
+        task: `frame_bytes`, `port` (a file to write the port into), `orders` (the Unix socket).
+    """
+    groups: dict[int, set[ServerConnection]] = {}
+    everybody: set[ServerConnection] = set()
+
+    async def stay(connection: ServerConnection) -> None:
+        assert connection.request is not None
+        groups.setdefault(int(connection.request.path[1:]), set()).add(connection)
+        everybody.add(connection)
+        await connection.wait_closed()
+
+    frame = os.urandom(task["frame_bytes"])
+
+    async def obey(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while order := await reader.read(ORDER_BYTES):
+            group = int.from_bytes(order + await reader.readexactly(ORDER_BYTES - len(order)), "big")
+            broadcast(everybody if group == ALL else groups[group], frame)
+        writer.close()
+
+    known = [Subprotocol(wire.CBOR.subprotocol)]
+    server = await stack.enter_async_context(serve(stay, "127.0.0.1", 0, subprotocols=known, compression=None))
+    stack.push_async_callback(_close, await asyncio.start_unix_server(obey, task["orders"]))
+    Path(task["port"]).write_text(str(server.sockets[0].getsockname()[1]), encoding="utf-8")
+
+    async def work() -> int:
+        await asyncio.get_running_loop().create_future()
+        return 0
+
+    return work
+
+
+async def _close(server: asyncio.Server) -> None:
+    server.close()
+    await server.wait_closed()
+
+
+if __name__ == "__main__":
+    work_shift(prepare)
