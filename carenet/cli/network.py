@@ -36,6 +36,39 @@ def init(
     screen.emit(folder.describe_genesis(genesis))
 
 
+@app.command(epilog=epilog("carenet network provision", "carenet network provision --accounts"))
+def provision(
+    *,
+    accounts: Annotated[
+        bool, typer.Option("--accounts", help="Give Kafka's accounts `node` and `participant` their rights and quotas.")
+    ] = False,
+    directory: Dir = DEFAULT_DIR,
+    json: Json = False,
+) -> None:
+    """Prepare servers that exist: found a network if DIR has none, then make topics, access rules and tables.
+
+    CARENET_KAFKA, CARENET_KAFKA_USERNAME, CARENET_KAFKA_PASSWORD and CARENET_POSTGRES say which, and who asks there.
+
+    With --accounts that is a super user of Kafka's. It may be done again, and alters nothing that is there.
+    """
+    import asyncio
+    import os
+
+    from carenet.cli.servers import check_addresses, read_or_found
+    from carenet.local.provisioning import provision_servers
+    from carenet.settings import Settings
+
+    check_addresses(os.environ.get("CARENET_KAFKA"), os.environ.get("CARENET_POSTGRES"))
+    settings = Settings()
+    genesis, is_new = read_or_found(directory)
+    done = asyncio.run(provision_servers(settings, genesis, has_accounts=accounts))
+    screen = Screen(json=json)
+    screen.say(f"{'founded' if is_new else 'found'} {genesis.name} in {directory}")
+    for each in done:
+        screen.say(f"ready: {each}")
+    screen.emit({**folder.describe_genesis(genesis), "founded": is_new})
+
+
 @app.command(epilog=epilog("carenet network show"))
 def show(directory: Dir = DEFAULT_DIR, json: Json = False) -> None:
     """Show the network in DIR: its id, topic, authorities and nodes."""

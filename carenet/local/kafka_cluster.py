@@ -11,15 +11,14 @@ import json
 import uuid
 from pathlib import Path
 
-from carenet.bus.acls import allow, node_acls, participant_acls
-from carenet.bus.quotas import PARTICIPANT_QUOTA, UNLIMITED, limit
 from carenet.bus.security import KafkaLogin
 from carenet.errors import SetupError
 from carenet.local.kafka import EmbeddedKafka
-from carenet.local.kafka_accounts import ADMIN, CLUSTER_FOLDER, NODE, PARTICIPANT, Accounts, keep_accounts
+from carenet.local.kafka_accounts import ADMIN, CLUSTER_FOLDER, Accounts, keep_accounts
 from carenet.local.kafka_properties import SAFE_BROKERS, Ports, Seat
 from carenet.local.packages import Progress
 from carenet.local.ports import choose_ports
+from carenet.local.provisioning import give_rights
 from carenet.statements.genesis import Genesis
 
 _FILE = "cluster.json"
@@ -87,12 +86,7 @@ class KafkaCluster:
             SetupError: the brokers refuse.
             TransportError: they do not answer.
         """
-        admin = self.login(ADMIN)
-        await allow(admin, [*participant_acls(genesis, PARTICIPANT), *node_acls(genesis, node_name, NODE)])
-        # For everyone, so that an account that somebody adds is limited too; but not for the node's own processes.
-        await limit(admin, None, PARTICIPANT_QUOTA)
-        for name in (ADMIN, NODE):
-            await limit(admin, name, UNLIMITED)
+        await give_rights(self.login(ADMIN), genesis, node_name)
 
 
 def check_count(directory: Path, count: int) -> None:

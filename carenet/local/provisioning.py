@@ -1,7 +1,7 @@
-"""Preparing servers that exist for a node, once: topics, access rules and quotas on Kafka, tables in PostgreSQL.
+"""Preparing servers for a node: topics, access rules and quotas on Kafka, tables in PostgreSQL.
 
-`carenet up` does the same for servers of its own; this is for those that somebody else runs, a cluster in containers
-for example. It may be done again: what is there already is checked, not altered.
+`carenet up` does it for servers of its own, `carenet network provision` for those that somebody else runs, a cluster in
+containers for example. It may be done again: what is there already is checked, not altered.
 Not done here: making accounts, which is done when brokers are formatted or by who runs them.
 """
 
@@ -9,22 +9,22 @@ from __future__ import annotations
 
 from carenet.bus.acls import allow, node_acls, participant_acls
 from carenet.bus.quotas import PARTICIPANT_QUOTA, UNLIMITED, limit
-from carenet.bus.security import login_of
+from carenet.bus.security import KafkaLogin, login_of
 from carenet.bus.topics import provision, topics_of
 from carenet.errors import SetupError
+from carenet.local.kafka_accounts import NODE, PARTICIPANT
 from carenet.settings import Settings
 from carenet.statements.genesis import Genesis
 from carenet.store.store import Store
 
 
-async def provision_servers(settings: Settings, genesis: Genesis, accounts: tuple[str, str] | None) -> list[str]:
+async def provision_servers(settings: Settings, genesis: Genesis, *, has_accounts: bool) -> list[str]:
     """Make what is missing.
 
     Args:
         settings: which servers; with accounts, Kafka's login is a super user's.
         genesis: the network's.
-        accounts: names on Kafka of the node and of those who publish straight to it, to be given their rights; None
-            for a Kafka that asks nobody who it is.
+        has_accounts: whether Kafka has the accounts of `kafka_accounts`, which are then given their rights.
 
     Returns:
         What was seen to, for people.
@@ -39,15 +39,30 @@ async def provision_servers(settings: Settings, genesis: Genesis, accounts: tupl
     topics = topics_of(genesis, settings.node)
     await provision(kafka, topics)
     said = [f"topics {', '.join(spec.name for spec in topics)} at {kafka}"]
-    if accounts is not None:
-        node, participant = accounts
-        await allow(kafka, [*participant_acls(genesis, participant), *node_acls(genesis, settings.node, node)])
-        # For everyone, so that an account that somebody adds is limited too; but not for the node's own processes.
-        await limit(kafka, None, PARTICIPANT_QUOTA)
-        for name in {node, kafka.username or node}:
-            await limit(kafka, name, UNLIMITED)
-        said.append(f"access rules and quotas of {node} and {participant}")
+    if has_accounts:
+        await give_rights(kafka, genesis, settings.node)
+        said.append(f"access rules and quotas of {NODE} and {PARTICIPANT}")
     async with Store(str(settings.postgres), 1) as store:
         await store.create_schema(genesis)
         await store.seed(genesis)
     return [*said, "tables in the database"]
+
+
+async def give_rights(admin: KafkaLogin, genesis: Genesis, node_name: str) -> None:
+    """Say what the accounts may do, and how much.
+
+    Args:
+        admin: the login of a super user.
+        genesis: the network's.
+        node_name: the node's name.
+
+    Raises:
+        SetupError: the brokers refuse.
+        TransportError: they do not answer.
+    """
+    await allow(admin, [*participant_acls(genesis, PARTICIPANT), *node_acls(genesis, node_name, NODE)])
+    # For everyone, so that an account that somebody adds is limited too; but not for the node's own processes.
+    await limit(admin, None, PARTICIPANT_QUOTA)
+    for name in (admin.username, NODE):
+        if name is not None:
+            await limit(admin, name, UNLIMITED)
