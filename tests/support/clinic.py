@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from carenet.bus.security import KafkaAt
 from carenet.client.care import Care, connect
 from carenet.client.parts import Options
 from carenet.client.updates import Update
@@ -32,7 +33,6 @@ from tests.support.waiting import STRETCH
 
 PATIENCE_S = 60.0 * STRETCH
 PARTITIONS = 3
-_ASK_EVERY = 50  # updates
 
 
 @dataclass
@@ -61,9 +61,19 @@ class Clinic:
         """The network's."""
         return self.stack.plan.genesis
 
+    @property
+    def kafka(self) -> KafkaAt:
+        """Where Kafka is, for whoever reads the topics."""
+        return self.stack.node_kafka
+
+    @property
+    def postgres(self) -> str:
+        """DSN of the node's database."""
+        return self.stack.postgres
+
     async def enter(self, name: str, *, is_direct: bool = False) -> Care:
         """A connection of somebody's, through the gateway or with statements straight to Kafka; closed at the end."""
-        kafka = self.stack.kafka if is_direct else None
+        kafka = self.stack.participants_kafka if is_direct else None
         care = connect(self.stack.gateway, self.people[name], kafka, Options(patience_s=PATIENCE_S))
         return await self.exit.enter_async_context(care)
 
@@ -113,6 +123,7 @@ class Follower:
         patients: ids of those whom it watches; None for all.
         reads_everything: whether it may read all entries of them: then it is owed chains without a gap.
         store: the node's, which is asked now and then whether what was just pushed is committed; None asks nothing.
+        ask_every: of how many updates one is asked about.
         places: the entries that were pushed, in order of arrival.
         chains: by patient, the sequence numbers that were pushed, in order of arrival.
         unopened: care data that did not open.
@@ -124,6 +135,7 @@ class Follower:
     patients: frozenset[str] | None = None
     reads_everything: bool = False
     store: Store | None = None
+    ask_every: int = 50
     places: list[Place] = field(default_factory=list)
     chains: dict[str, list[int]] = field(default_factory=dict)
     unopened: int = 0
@@ -140,7 +152,7 @@ class Follower:
                 self.places.append((event.partition, event.index))
                 self.chains.setdefault(event.patient, []).append(event.seq)
                 self.unopened += not event.statement.is_control and event.content is None
-                if self.store is not None and len(self.places) % _ASK_EVERY == 0:
+                if self.store is not None and len(self.places) % self.ask_every == 0:
                     self.uncommitted += not await self._is_committed(self.store, event)
 
     @staticmethod

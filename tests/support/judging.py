@@ -15,19 +15,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from carenet.audit.database import verify_database
 from carenet.bus.reading import stop_consumer
+from carenet.bus.security import KafkaAt, client_options
 from carenet.bus.topics import topics_of
 from carenet.demo.counting import Baseline, catch_up, read_access, read_run
 from carenet.demo.expected import Logged, Place, find_expected
 from carenet.encoding import cbor
 from carenet.encoding.ids import decode_id
+from carenet.sealing.identity import Identity
 from carenet.statements.genesis import Genesis
 from carenet.store.store import Store
-from tests.support.clinic import Clinic, Follower
+from tests.support.clinic import Follower
 from tests.support.refolding import assert_same_as_undisturbed
 from tests.support.waiting import STRETCH, until_answered
 
@@ -36,28 +39,49 @@ _QUIET_S = 0.2  # for what might be pushed once more
 _BATCH = 700  # records of one transaction of the undisturbed fold: others than the worker's
 
 
-async def assert_undisturbed(clinic: Clinic, followers: Sequence[Follower], published: set[bytes]) -> None:
+class Judged(Protocol):
+    """What is judged: a network and who takes part."""
+
+    people: dict[str, Identity]
+
+    @property
+    def genesis(self) -> Genesis:
+        """The network's."""
+
+    @property
+    def kafka(self) -> KafkaAt:
+        """Where Kafka is, for whoever reads the topics."""
+
+    @property
+    def postgres(self) -> str:
+        """DSN of the node's database."""
+
+
+async def assert_undisturbed(
+    network: Judged, followers: Sequence[Follower], published: set[bytes], settle_s: float = SETTLE_S
+) -> None:
     """See the module header.
 
     Args:
-        clinic: at rest: nobody publishes any more.
+        network: at rest: nobody publishes any more.
         followers: who watched all along.
         published: the digests of all care data that were published, of all runs.
+        settle_s: seconds that each thing may take to come about.
     """
-    stack, genesis = clinic.stack, clinic.genesis
-    async with Store(stack.postgres) as store:
-        await catch_up(stack.kafka, genesis, store, SETTLE_S * STRETCH)
+    genesis = network.genesis
+    async with Store(network.postgres) as store:
+        assert await store.halts() == [], "a partition was halted"
+        await catch_up(network.kafka, genesis, store, settle_s * STRETCH)
         await assert_folded_once(store, published)
         log = await read_log(store, genesis)
-        await assert_pushed_once(clinic, store, log, followers)
-        await assert_followed_up(store)
-        await assert_handed_on(store, genesis, stack.kafka)
-        assert await store.halts() == []
+        await assert_pushed_once(network, store, log, followers, settle_s)
+        await assert_followed_up(store, settle_s)
+        await assert_handed_on(store, genesis, network.kafka)
     # In a thread with a loop of its own, so that the supervisor's probes, which live in this process, are not starved.
-    assert await asyncio.to_thread(asyncio.run, judge_database(stack.postgres, genesis, stack.kafka)) == len(log)
+    assert await asyncio.to_thread(asyncio.run, judge_database(network.postgres, genesis, network.kafka)) == len(log)
 
 
-async def judge_database(dsn: str, genesis: Genesis, kafka: str) -> int:
+async def judge_database(dsn: str, genesis: Genesis, kafka: KafkaAt) -> int:
     """Hold the database against an undisturbed fold of its topic, and verify it from scratch; its entries."""
     async with Store(dsn) as store:
         await assert_same_as_undisturbed(store, genesis, kafka, batch=_BATCH)
@@ -76,15 +100,14 @@ async def assert_folded_once(store: Store, published: set[bytes]) -> None:
     """The log holds what was published, each once, and no other care data; chains have no gap and no fork."""
     rows = await store._fetch("SELECT digest FROM entries WHERE type LIKE 'care.%'")
     folded = {row["digest"] for row in rows}
-    assert (len(published - folded), len(folded - published), len(rows) - len(folded)) == (0, 0, 0), (
-        "(lost, never published, doubled)"
-    )
+    lost, strange, doubled = len(published - folded), len(folded - published), len(rows) - len(folded)
+    assert (lost, strange, doubled) == (0, 0, 0), f"{lost} lost, {strange} that nobody published, {doubled} doubled"
     chains = await store._fetch("SELECT subject, array_agg(seq ORDER BY seq) FROM entries GROUP BY partition, subject")
     assert all(seqs == list(range(len(seqs))) for _, seqs in chains)
 
 
 async def assert_pushed_once(
-    clinic: Clinic, store: Store, log: Iterable[Logged], followers: Sequence[Follower]
+    network: Judged, store: Store, log: Iterable[Logged], followers: Sequence[Follower], settle_s: float = SETTLE_S
 ) -> None:
     """Each follower was pushed what it may read of the patients that it watches, each entry once and in order."""
     access = await read_access(store)
@@ -92,9 +115,9 @@ async def assert_pushed_once(
     expected: list[set[Place]] = []
     for follower in followers:
         watched = [each for each in log if follower.watches(each.subject)]
-        reader = clinic.people[follower.name].id
+        reader = network.people[follower.name].id
         expected.append(find_expected(reader, watched, access.subjects, access.grants, now_ms))
-        await follower.has(expected[-1], SETTLE_S)
+        await follower.has(expected[-1], settle_s)
     await asyncio.sleep(_QUIET_S)
     for follower, places in zip(followers, expected, strict=True):
         assert_pushed(follower, places)
@@ -109,13 +132,15 @@ async def assert_pushed_once(
 def assert_pushed(follower: Follower, expected: set[Place]) -> None:
     """What a follower was pushed is what it should have been."""
     pushed = set(follower.places)
-    found = (len(expected - pushed), len(pushed - expected), len(follower.places) - len(pushed), follower.unopened)
-    assert found == (0, 0, 0, 0), f"{follower.name}: (lost, not its to read, doubled, not opened)"
+    lost, strange, doubled = len(expected - pushed), len(pushed - expected), len(follower.places) - len(pushed)
+    assert (lost, strange, doubled, follower.unopened) == (0, 0, 0, 0), (
+        f"{follower.name}: {lost} lost, {strange} not its to read, {doubled} doubled, {follower.unopened} not opened"
+    )
     assert all(seqs == sorted(set(seqs)) for seqs in follower.chains.values()), f"{follower.name}: out of order"
-    assert follower.uncommitted == 0, f"{follower.name}: pushed before they were committed"
+    assert not follower.uncommitted, f"{follower.name}: {follower.uncommitted} pushed before they were committed"
 
 
-async def assert_followed_up(store: Store) -> None:
+async def assert_followed_up(store: Store, settle_s: float = SETTLE_S) -> None:
     """Checkpoints, and by its mark the entries topic, come to cover everything."""
 
     async def cover_all() -> bool:
@@ -125,10 +150,10 @@ async def assert_followed_up(store: Store) -> None:
             covered &= latest is not None and (latest.size, head.published_index) == (head.size, head.size)
         return covered
 
-    await until_answered(cover_all, SETTLE_S)
+    await until_answered(cover_all, settle_s)
 
 
-async def assert_handed_on(store: Store, genesis: Genesis, kafka: str) -> None:
+async def assert_handed_on(store: Store, genesis: Genesis, kafka: KafkaAt) -> None:
     """Every entry that is marked as published is in the entries topic, at least once, and first in order."""
     topic = topics_of(genesis, genesis.nodes[0].name).entries.name
     handed_on = await read_entries_topic(kafka, topic, genesis.partitions)
@@ -139,9 +164,9 @@ async def assert_handed_on(store: Store, genesis: Genesis, kafka: str) -> None:
         assert first_seen == sorted(first_seen), f"partition {partition}: handed on out of order"
 
 
-async def read_entries_topic(kafka: str, topic: str, partitions: int) -> dict[int, list[int]]:
+async def read_entries_topic(kafka: KafkaAt, topic: str, partitions: int) -> dict[int, list[int]]:
     """The indices that the entries topic holds now, by partition, repeats too."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, auto_offset_reset="earliest", enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**client_options(kafka), auto_offset_reset="earliest", enable_auto_commit=False)
     await consumer.start()
     try:
         places = [TopicPartition(topic, each) for each in range(partitions)]

@@ -11,6 +11,7 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from carenet.bus.reading import raw_record, stop_consumer
+from carenet.bus.security import KafkaAt, client_options
 from carenet.rules.prepare import RawRecord
 from carenet.statements.genesis import Genesis
 from carenet.store.store import Store
@@ -45,9 +46,9 @@ async def compute_roots(store: Store, genesis: Genesis) -> list[tuple[int, bytes
     return [(state.tree.size, state.tree.root()) for state in states]
 
 
-async def read_topic(bootstrap: str, topic: str, partitions: int) -> dict[int, list[RawRecord]]:
+async def read_topic(kafka: KafkaAt, topic: str, partitions: int) -> dict[int, list[RawRecord]]:
     """All records that a topic has now, by partition, without joining a group."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**client_options(kafka), auto_offset_reset="earliest", enable_auto_commit=False)
     await consumer.start()
     try:
         places = [TopicPartition(topic, each) for each in range(partitions)]
@@ -70,7 +71,7 @@ async def fresh_database(dsn: str, name: str) -> AsyncIterator[str]:
     await _execute(dsn, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-async def assert_same_as_undisturbed(store: Store, genesis: Genesis, kafka: str, batch: int) -> None:
+async def assert_same_as_undisturbed(store: Store, genesis: Genesis, kafka: KafkaAt, batch: int) -> None:
     """Fold the topic from its beginning into a database of its own, and compare heads, roots and every row.
 
     Args:
