@@ -1,13 +1,15 @@
 """The bare baseline of the fan-out: `websockets.broadcast` of one frame to whoever connected, and nothing else.
 
-`python -m carenet.bench.broadcaster FOLDER` is a child of a bench (`crew`). A client's path is its group; every byte
-pair that comes through the Unix socket names the group that is sent a frame (0xFFFF: all of them).
+`python -m carenet.bench.broadcaster FOLDER` is a child of a bench (`crew`). A client's path is its group; an order that
+comes through the Unix socket names the group that is sent a frame, or everybody, and the frame's size.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import struct
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -18,7 +20,13 @@ from carenet.bench.crew import Task, Work, work_shift
 from carenet.client import wire
 
 ALL = 0xFFFF
-ORDER_BYTES = 2
+_ORDER = struct.Struct("!HI")
+_MOST_BYTES = 64 * 1024
+
+
+def encode_order(group: int, frame_bytes: int) -> bytes:
+    """What has one frame broadcast."""
+    return _ORDER.pack(group, frame_bytes)
 
 
 async def prepare(stack: AsyncExitStack, task: Task) -> Work:
@@ -26,7 +34,7 @@ async def prepare(stack: AsyncExitStack, task: Task) -> Work:
 
     Args:
         stack: closes the server.
-        task: `frame_bytes`, `port` (a file to write the port into), `orders` (the Unix socket).
+        task: `port` (a file to write the port into), `orders` (the Unix socket).
     """
     groups: dict[int, set[ServerConnection]] = {}
     everybody: set[ServerConnection] = set()
@@ -37,12 +45,13 @@ async def prepare(stack: AsyncExitStack, task: Task) -> Work:
         everybody.add(connection)
         await connection.wait_closed()
 
-    frame = os.urandom(task["frame_bytes"])
+    content = os.urandom(_MOST_BYTES)
 
     async def obey(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while order := await reader.read(ORDER_BYTES):
-            group = int.from_bytes(order + await reader.readexactly(ORDER_BYTES - len(order)), "big")
-            broadcast(everybody if group == ALL else groups[group], frame)
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while True:
+                group, size = _ORDER.unpack(await reader.readexactly(_ORDER.size))
+                broadcast(everybody if group == ALL else groups[group], content[:size])
         writer.close()
 
     known = [Subprotocol(wire.CBOR.subprotocol)]

@@ -145,8 +145,12 @@ class Ground:
         return network
 
     async def recreate(self, database: str, template: str | None = None) -> str:
-        """Make a database anew, empty or as a copy; its DSN. Dropping the old one writes a checkpoint."""
-        await self.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
+        """Make a database anew, empty or as a copy; its DSN. Dropping the old one writes a checkpoint.
+
+        Both wait a few seconds for connections that are about to end, and end the server's own (autovacuum), which
+        `WITH (FORCE)` would have to be a superuser for.
+        """
+        await self.execute(f"DROP DATABASE IF EXISTS {database}")
         await self.execute(f"CREATE DATABASE {database}" + (f" TEMPLATE {template}" if template else ""))
         return self.postgres.dsn(database)
 
