@@ -42,6 +42,12 @@ class Settings(BaseSettings):
         gateway_port: port that the gateway binds; 0 takes a free one.
         gateway_shares_port: lets several gateways of this user bind the same port, so that a node has one address.
         gateway_origin: the gateway's address as clients dial it, where that is not what it binds (a proxy, a name).
+        gateway_sessions: connections that a gateway process takes, of all participants together.
+        gateway_sessions_each: of one participant.
+        gateway_greeting: of those that have not signed in yet.
+        gateway_publish_rate: statements a second that one participant may publish through a gateway process.
+        gateway_publish_burst: of them, at once after a pause.
+        gateway_max_wait_s: a node that is further behind than this, in seconds, takes no care data for the moment.
         tls_certificate: PEM file of the gateway's certificate; with `tls_key`, it then serves wss:// only.
         tls_key: PEM file of that certificate's key.
         tls_client_ca: PEM file of the authority of clients' certificates, which every client must then have.
@@ -77,6 +83,12 @@ class Settings(BaseSettings):
     gateway_port: int = Field(default=0, ge=0, le=65535)
     gateway_shares_port: bool = False
     gateway_origin: str | None = Field(default=None, pattern=r"^wss?://[^/\s]+:\d{1,5}$")
+    gateway_sessions: int = Field(default=10_000, ge=1)
+    gateway_sessions_each: int = Field(default=1_000, ge=1)
+    gateway_greeting: int = Field(default=1_000, ge=1)
+    gateway_publish_rate: float = Field(default=2_000, gt=0)
+    gateway_publish_burst: float = Field(default=4_000, ge=1)
+    gateway_max_wait_s: float = Field(default=2.0, gt=0)
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     tls_client_ca: Path | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from carenet.client.delivery import Delivery
 from carenet.client.directory import Directory
 from carenet.client.grants import Grants
 from carenet.client.keys import Keys
+from carenet.client.pace import Pace
 from carenet.client.session import Session
 from carenet.client.spool import Spool, spool_path
 from carenet.client.subjects import Subjects
@@ -35,6 +37,7 @@ class Options:
         resume: whether what an earlier run left in the spool is delivered on connecting.
         window: how many deliveries `publish_many` has under way.
         tls: for a `wss://` gateway: whom we trust and our certificate; None takes them from `CARENET_TLS_…`.
+        on_wait: told, when the node is behind and publishing waits, for how many seconds at least; 0.0 when it goes on.
     """
 
     spool: Path | None = None
@@ -42,6 +45,7 @@ class Options:
     resume: bool = True
     window: int = 256
     tls: TlsTrust | None = None
+    on_wait: Callable[[float], None] | None = None
 
 
 @dataclass(slots=True)
@@ -88,14 +92,15 @@ async def open_parts(
         TransportError, RefusedError, BadInputError, SetupError: see `care.connect`.
     """
     context = make_context(options.tls or trust_of(Settings())) if gateway.startswith("wss:") else None
-    session = await stack.enter_async_context(Session(gateway, identity, options.patience_s, context))
+    pace = Pace(options.patience_s, options.window, options.on_wait)
+    session = await stack.enter_async_context(Session(gateway, identity, options.patience_s, context, pace))
     identity = session.accepted_as
     trust = Trust(session.welcome.genesis)
     spool = stack.enter_context(Spool(_spool_path(options.spool, identity)))
     carrier: Carrier = GatewayCarrier(session)
     if kafka is not None:
         publisher = await stack.enter_async_context(KafkaPublisher(kafka, trust.genesis))
-        carrier = KafkaCarrier(publisher, options.patience_s)
+        carrier = KafkaCarrier(publisher, pace, options.patience_s)
     directory, keys, subjects = Directory(session, trust), Keys(identity, session), Subjects(session, trust, spool)
     delivery = Delivery(identity, session, carrier, subjects=subjects, spool=spool, trust=trust)
     wrapper = Wrapper(trust.network, directory)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import random
 import ssl
 from types import TracebackType
 from typing import Self
@@ -17,11 +18,14 @@ from carenet.client import wire
 from carenet.client.backoff import Backoff
 from carenet.client.connection import Connection
 from carenet.client.handshake import Welcome
+from carenet.client.pace import MAX_HOLD_S, Pace
 from carenet.errors import CarenetError, EncodingError, PushbackError, RefusedError, TransportError
 from carenet.sealing.identity import Identity
 
 CONNECT_TIMEOUT_S = 10.0
 # Reasons of a gateway's error that are no decision: a server behind it cannot be reached now.
+_OVERLOADED = "overloaded"
+_SPREAD = 1.25  # those who were told to wait do not come back all at once
 TRANSIENT = frozenset({"unavailable", "busy", "timeout"})
 
 
@@ -37,6 +41,7 @@ class Session:
         identity: who we are.
         patience_s: seconds that a question is tried again while the gateway, or a server behind it, is away.
         context: for a `wss://` gateway; None trusts the system's authorities.
+        pace: held while the gateway says that the node is behind.
 
     Raises:
         TransportError: on entering, if no gateway answers.
@@ -45,9 +50,17 @@ class Session:
         BadInputError: on entering, if it is not a gateway of our network.
     """
 
-    def __init__(self, url: str, identity: Identity, patience_s: float, context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        identity: Identity,
+        patience_s: float,
+        context: ssl.SSLContext | None = None,
+        pace: Pace | None = None,
+    ) -> None:
         self.url = url
         self.context = context
+        self.pace = pace or Pace()
         self.identity = identity
         self._accepted_as = identity
         self._patience_s = patience_s
@@ -103,17 +116,20 @@ class Session:
             BadInputError: a frame that is too large, or one of the gateway's that cannot be read.
         """
         backoff = Backoff()
+        last = ""
         try:
             async with asyncio.timeout(self._patience_s):
                 while True:
                     try:
                         return await self._ask_once(kind, fields)
                     except PushbackError as exc:
-                        await asyncio.sleep(exc.retry_after_s)
-                    except TransportError:
+                        last = f": {exc}"
+                        await asyncio.sleep(_spread(exc.retry_after_s))
+                    except TransportError as exc:
+                        last = f": {exc}"
                         await asyncio.sleep(backoff.next_s())
         except TimeoutError as exc:
-            raise TransportError(f"no answer to {kind} within {self._patience_s:g} s") from exc
+            raise TransportError(f"no answer to {kind} within {self._patience_s:g} s{last}") from exc
 
     async def renew(self, identity: Identity) -> None:
         """Go on as the same participant with other keys, on a new connection."""
@@ -160,7 +176,7 @@ class Session:
                 await self._read()
             except PushbackError as exc:
                 await self._drop(exc)
-                await asyncio.sleep(exc.retry_after_s)
+                await asyncio.sleep(_spread(exc.retry_after_s))
             except TransportError as exc:
                 if self._connection is not None:
                     backoff.reset()
@@ -177,6 +193,9 @@ class Session:
             self._take(await self._connection.receive())
 
     def _take(self, message: wire.Message) -> None:
+        if message["type"] == "slow_down":
+            self.pace.hold(wire.read_int(message, "retry_after"))
+            return
         number = message.get("id")
         answer = self._waiting.get(number) if isinstance(number, int) else None
         if answer is None or answer.done():
@@ -184,7 +203,10 @@ class Session:
         if message["type"] != "error":
             answer.set_result(message)
             return
-        answer.set_exception(read_error(message))
+        error = read_error(message)
+        if message.get("reason") == _OVERLOADED and isinstance(error, PushbackError):
+            self.pace.hold(error.retry_after_s)
+        answer.set_exception(error)
 
     async def _drop(self, reason: CarenetError) -> None:
         connection, self._connection = self._connection, None
@@ -197,9 +219,19 @@ class Session:
             await connection.close()
 
 
+def _spread(wait_s: float) -> float:
+    return wait_s * random.uniform(1, _SPREAD)  # noqa: S311 - spreads load, keeps no secret
+
+
 def read_error(message: wire.Message) -> TransportError | DeclinedError:
-    """What an error message means: try again, or no."""
+    """What an error message means: try again, at once or later, or no.
+
+    Raises:
+        EncodingError: malformed.
+    """
     reason, detail = str(message.get("reason", "error")), str(message.get("detail") or "")
+    if "retry_after" in message:
+        return PushbackError(f"{reason}: {detail}", min(wire.read_int(message, "retry_after"), MAX_HOLD_S))
     if reason in TRANSIENT:
         return TransportError(f"{reason}: {detail}")
     return DeclinedError(reason, detail)

@@ -19,6 +19,7 @@ import uvloop
 
 from carenet.bus.security import login_of
 from carenet.errors import CarenetError, SetupError, TransportError
+from carenet.gateway.limits import Limits
 from carenet.gateway.server import Gateway, GatewayConfig
 from carenet.gateway.tls import read_files
 from carenet.logs import set_up_logging
@@ -45,6 +46,14 @@ def read_config(settings: Settings) -> GatewayConfig:
         shares_port=settings.gateway_shares_port,
         own_port=settings.metrics_port,
         origin=settings.gateway_origin,
+        limits=Limits(
+            sessions=settings.gateway_sessions,
+            sessions_each=settings.gateway_sessions_each,
+            greeting=settings.gateway_greeting,
+            publish_per_s=settings.gateway_publish_rate,
+            publish_burst=settings.gateway_publish_burst,
+            max_wait_s=settings.gateway_max_wait_s,
+        ),
         tls=read_files(settings.tls_certificate, settings.tls_key, settings.tls_client_ca),
     )
 

@@ -19,6 +19,11 @@ class Metrics:
         lag: seconds from an entry's log time to its push, both by the clocks of broker and gateway.
         requests: requests by type and result (reply or the reason).
         closes: sessions ended by the gateway, by close code.
+        greeting: connections that have not said yet who they are.
+        undecided: records in the events topic that this gateway has not seen decided.
+        wait: seconds that what is published now will wait for its decision, as estimated.
+        fold_rate: records a second that the fold decided while it had plenty to do.
+        overloaded: 1 while care data is refused as `overloaded`.
         refused: connections, statements and GETs turned away, by reason: docs/formats.md section 11, and `tls_…`.
     """
 
@@ -35,6 +40,11 @@ class Metrics:
         )
         self.closes = Counter("carenet_gateway_closes", "Sessions ended.", ["code"], registry=self.registry)
         self.refused = Counter("carenet_gateway_refused", "Turned away.", ["reason"], registry=self.registry)
+        self.greeting = Gauge("carenet_gateway_greeting", "Connections not signed in yet.", registry=self.registry)
+        self.undecided = Gauge("carenet_gateway_undecided", "Records not decided yet.", registry=self.registry)
+        self.wait = Gauge("carenet_gateway_wait_seconds", "Estimated wait for a decision.", registry=self.registry)
+        self.fold_rate = Gauge("carenet_gateway_fold_rate", "Records decided a second.", registry=self.registry)
+        self.overloaded = Gauge("carenet_gateway_overloaded", "Care data is refused.", registry=self.registry)
 
     def refuse(self, reason: str) -> None:
         """Count something that was turned away; the reason is one of ours."""

@@ -7,7 +7,7 @@ proven signer is told everything; whoever else names a place is told whether it 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from carenet.errors import RefusedError
 from carenet.gateway.messages import BadRequestError, Message
@@ -42,6 +42,11 @@ class Outcomes:
 
     def __repr__(self) -> str:
         return f"<Outcomes with {sum(map(len, self._waiting.values()))} places waited for>"
+
+    @property
+    def decided(self) -> Mapping[int, int]:
+        """First undecided offset by partition, as the gateway has seen it; always the same mapping."""
+        return self._next_offsets
 
     # What the feed reports.
 

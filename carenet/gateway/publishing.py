@@ -15,6 +15,7 @@ from carenet.bus.publishing import Publisher, Sent
 from carenet.bus.security import KafkaAt
 from carenet.encoding.ids import encode_id
 from carenet.errors import EncodingError, RefusedError, StatementError, TransportError
+from carenet.gateway.admission import Admission
 from carenet.rules.prepare import RawRecord, prepare, scope_of
 from carenet.rules.reasons import Reason
 from carenet.statements.genesis import Genesis
@@ -30,9 +31,11 @@ class Publishing:
     Args:
         kafka: where Kafka is and how to log in, or None where this gateway publishes nothing.
         genesis: the network's.
+        admission: what may enter.
     """
 
-    def __init__(self, kafka: KafkaAt | None, genesis: Genesis) -> None:
+    def __init__(self, kafka: KafkaAt | None, genesis: Genesis, admission: Admission) -> None:
+        self.admission = admission
         self._kafka = kafka
         self._genesis = genesis
         self._publisher: Publisher | None = None
@@ -50,14 +53,21 @@ class Publishing:
     ) -> None:
         await self._stack.aclose()
 
-    async def publish(self, statement: bytes, body: bytes | None) -> Sent:
+    async def publish(self, participant: bytes, statement: bytes, body: bytes | None) -> Sent:
         """Check what can be checked without state, and send.
 
+        Args:
+            participant: who brings it, 32 bytes; not always who signed it.
+            statement: encoded.
+            body: what travels beside it.
+
         Raises:
+            TurnedAwayError: it brings too many, or the node is behind.
             RefusedError: a stateless check failed.
             BadInputError: larger than Kafka takes.
             TransportError: Kafka did not answer; the record may still arrive.
         """
+        self.admission.check_rate(participant)
         subject, value = self._check(statement, body)
         publisher = self._publisher or await self._open()
         return await publisher.publish(subject, value)
@@ -65,12 +75,13 @@ class Publishing:
     def _check(self, encoded: bytes, body: bytes | None) -> tuple[bytes, RecordValue]:
         value = RecordValue(encoded, body)
         try:
-            subject = parse_statement(encoded).header.subject
+            header = parse_statement(encoded).header
         except EncodingError as exc:
             raise RefusedError(Reason.BAD_ENCODING, str(exc)) from exc
         except StatementError as exc:
             raise RefusedError(Reason.BAD_STATEMENT, str(exc)) from exc
-        key = encode_id(subject)
+        self.admission.check_pressure(header.type)
+        key = encode_id(header.subject)
         partition = partition_of(key, encode_id(self._genesis.network_id), self._genesis.partitions)
         record = RawRecord(0, key.encode(), encode_record(value), 0, is_log_append_time=True)
         prepared = prepare(record, scope_of(self._genesis, partition))
@@ -78,7 +89,7 @@ class Publishing:
             raise RefusedError(*prepared.fault)
         if prepared.body_fault is not None:
             raise RefusedError(prepared.body_fault, "body")
-        return subject, value
+        return header.subject, value
 
     async def _open(self) -> Publisher:
         if self._kafka is None:

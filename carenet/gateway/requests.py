@@ -20,6 +20,7 @@ from carenet.rules.reasons import Reason
 from carenet.store.stored import StoredEntry
 
 UNSUPPORTED = "unsupported"
+WAITING = frozenset({"publish", "outcomes"})  # these wait for Kafka and the fold rather than work
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class Requests:
         Raises:
             BadRequestError: an ill-formed field.
             RefusedError: the rules say no, or the request is not known.
+            TurnedAwayError: not now.
             TransportError: PostgreSQL or Kafka does not answer.
         """
         handler = self._handlers.get(request["type"])
@@ -76,11 +78,16 @@ class Requests:
             raise RefusedError(UNSUPPORTED, "this gateway does not know the request")
         return await handler(asker, request)
 
-    async def _publish(self, _asker: Asker, request: Message) -> Message:
+    def leave(self, tell: Tell) -> None:
+        """A session is gone."""
+        self._publishing.admission.leave(tell)
+
+    async def _publish(self, asker: Asker, request: Message) -> Message:
         statement = get_bytes(request, "statement")
         body = None if request.get("body") is None else get_bytes(request, "body")
+        self._publishing.admission.follow(asker.tell)
         try:
-            sent = await self._publishing.publish(statement, body)
+            sent = await self._publishing.publish(asker.participant, statement, body)
         except BadInputError as exc:
             raise RefusedError(Reason.OVERSIZED, str(exc)) from exc
         return {"partition": sent.partition, "offset": sent.offset}
@@ -89,6 +96,7 @@ class Requests:
         if request.get("follow") is True:
             self._outcomes.follow(asker.participant, asker.tell)
             return {}
+        self._publishing.admission.follow(asker.tell)  # who asks about places writes to Kafka
         partition, offset = get_count(request, "partition"), get_count(request, "offset")
         digest = None if request.get("digest") is None else get_bytes(request, "digest", ID_BYTES)
         found = await self._outcomes.find(partition, offset, digest)

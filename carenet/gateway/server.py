@@ -20,8 +20,10 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.typing import Subprotocol
 
 from carenet.bus.security import KafkaAt
+from carenet.gateway.admission import Admission
 from carenet.gateway.authority import Authority
 from carenet.gateway.describe import Describer
+from carenet.gateway.door import Door
 from carenet.gateway.feed import Feed, load_authority, watch_expiry
 from carenet.gateway.http import Pages
 from carenet.gateway.limits import Limits
@@ -129,23 +131,27 @@ class Gateway:
         store = await stack.enter_async_context(Store(config.dsn, _QUESTION_CONNECTIONS))
         genesis = await store.fetch_genesis()
         authority, next_offsets = await load_authority(feed_store, genesis.partitions)
-        publishing = await stack.enter_async_context(Publishing(config.kafka, genesis))
+        pages_store = await stack.enter_async_context(Store(config.dsn, 1))
         pusher = Pusher(authority, self.metrics)
         outcomes = Outcomes(store, next_offsets)
+        admission = Admission(genesis, config.limits, self.metrics, outcomes.decided)
+        publishing = await stack.enter_async_context(Publishing(config.kafka, genesis, admission))
         feed = Feed(feed_store, authority, pusher, outcomes, config.limits.poll_s)
         describer = Describer(store, authority, config.limits.proof_s)
         requests = Requests(describer, outcomes, publishing, genesis.partitions)
-        pages = Pages(feed, store, describer, metrics=self.metrics, max_sessions=config.limits.sessions)
+        door = Door(config.limits, self.metrics)
+        pages = Pages(feed, pages_store, genesis.partitions, door=door, metrics=self.metrics, limits=config.limits)
         stack.push_async_callback(self._stop_following)
-        servers = [await self._bind(pages, config.port, shared=config.shares_port)]
+        servers = [await self._bind(pages, door, config.port, shared=config.shares_port)]
         stack.push_async_callback(self._close_sessions, servers)
         if config.own_port is not None:
-            servers.append(await self._bind(pages, config.own_port))
+            servers.append(await self._bind(pages, door, config.own_port))
         origin = config.origin or self._bound_at(servers[0])
         self._services = Services(
             genesis=genesis,
             origin=origin,
             limits=config.limits,
+            door=door,
             store=store,
             authority=authority,
             feed=feed,
@@ -154,7 +160,7 @@ class Gateway:
             requests=requests,
             metrics=self.metrics,
         )
-        self._follow(feed, authority, pusher)
+        self._follow(feed, authority, pusher, admission)
         for server in servers:
             await server.start_serving()
 
@@ -162,7 +168,7 @@ class Gateway:
         scheme = "ws" if self.config.tls is None else "wss"
         return f"{scheme}://{self.config.host}:{server.sockets[0].getsockname()[1]}"
 
-    async def _bind(self, pages: Pages, port: int, *, shared: bool = False) -> Server:
+    async def _bind(self, pages: Pages, door: Door, port: int, *, shared: bool = False) -> Server:
         limits, files = self.config.limits, self.config.tls
         return await serve(
             self._handle,
@@ -172,6 +178,7 @@ class Gateway:
             subprotocols=[Subprotocol(each) for each in CODECS],
             compression=None,  # sealed bytes do not compress
             process_request=pages.process_request,
+            create_connection=door.make_kind(),
             ssl=None if files is None else make_context(files, self.metrics.refuse),
             server_header=None,
             ssl_handshake_timeout=None if files is None else limits.hello_s,
@@ -188,11 +195,14 @@ class Gateway:
         assert services is not None, "nothing is served before all is put together"
         row = await authenticate(connection, services)
         if row is not None:
-            await Session(connection, row, services).run()
+            with services.door.inside(connection, row.id):
+                await Session(connection, row, services).run()
 
-    def _follow(self, feed: Feed, authority: Authority, pusher: Pusher) -> None:
+    def _follow(self, feed: Feed, authority: Authority, pusher: Pusher, admission: Admission) -> None:
         # Owned: cancelled and awaited when the stack unwinds. A task group would wrap what the caller's block raises.
         self._tasks = [asyncio.create_task(feed.run()), asyncio.create_task(watch_expiry(authority, pusher))]
+        if self.config.kafka is not None:
+            self._tasks.append(asyncio.create_task(admission.run(self.config.kafka)))
 
     async def _stop_following(self) -> None:
         for task in self._tasks:

@@ -24,9 +24,10 @@ from websockets.protocol import State
 from carenet.encoding.ids import encode_id
 from carenet.errors import RefusedError, TransportError
 from carenet.gateway.authority import Authority
+from carenet.gateway.door import Door
 from carenet.gateway.feed import Feed
 from carenet.gateway.handshake import Challenge, check_hello, welcome
-from carenet.gateway.limits import Limits
+from carenet.gateway.limits import Limits, TurnedAwayError
 from carenet.gateway.messages import (
     CODECS,
     BadRequestError,
@@ -49,7 +50,7 @@ from carenet.gateway.push import (
     Pusher,
     push_message,
 )
-from carenet.gateway.requests import Asker, Requests, clock_ms
+from carenet.gateway.requests import WAITING, Asker, Requests, clock_ms
 from carenet.gateway.subscribing import fetch_since, read_cursor, read_interest
 from carenet.gateway.watch import PageWanted, Since, Watch
 from carenet.rules.reasons import Reason
@@ -72,6 +73,7 @@ class Services:
         genesis: the network's.
         origin: the gateway's address as clients dial it.
         limits: what a client may cost.
+        door: who may come in.
         store: for clients' questions and backlog.
         authority, feed, pusher, outcomes, requests, metrics: see their modules.
     """
@@ -79,6 +81,7 @@ class Services:
     genesis: Genesis
     origin: str
     limits: Limits
+    door: Door
     store: Store
     authority: Authority
     feed: Feed
@@ -103,6 +106,7 @@ async def authenticate(connection: ServerConnection, services: Services) -> Part
             await connection.send(codec.encode(challenge.message()), text=codec.is_text)
             hello = codec.decode(await connection.recv())
             row = check_hello(challenge, hello, services.authority)
+            services.door.check_participant(row.id)
             connection.protocol.max_message_size = services.limits.max_frame
             greeting = welcome(row, services.genesis, services.limits.max_frame)
             await connection.send(codec.encode(greeting), text=codec.is_text)
@@ -112,6 +116,8 @@ async def authenticate(connection: ServerConnection, services: Services) -> Part
     except RefusedError as exc:
         code = ACCESS_ENDED if exc.reason == Reason.SUSPENDED else NOT_AUTHENTICATED
         reason = exc.reason
+    except TurnedAwayError as exc:
+        code, reason = TOO_MANY_REQUESTS, f"{exc.reason}: {exc.detail}"
     except TimeoutError:
         pass
     except ConnectionClosed:
@@ -139,6 +145,7 @@ class Session:
         "_group",
         "_life",
         "_outbox",
+        "_questions",
         "_request_bytes",
         "_requests",
         "_sender",
@@ -168,6 +175,7 @@ class Session:
         self._requests = 0
         self._request_bytes = 0
         self._answered = asyncio.Event()
+        self._questions = asyncio.Semaphore(services.limits.questions)  # held while the database is asked for one
 
     def __repr__(self) -> str:
         return f"<Session of {encode_id(self.participant)[:8]}: {self._outbox!r}, {self._requests} requests>"
@@ -243,6 +251,7 @@ class Session:
             self._life = self._group = None
             services.pusher.leave(self)
             services.outcomes.leave(self.participant, self.tell)
+            services.requests.leave(self.tell)
             services.metrics.sessions.dec()
         code, reason = self._ended or (_CLOSED_BY_CLIENT, "")
         if code != _CLOSED_BY_CLIENT:
@@ -335,12 +344,14 @@ class Session:
             if request["type"] == "subscribe":
                 await self._subscribe(number, request)
             else:
-                fields = await self._services.requests.answer(self._asker, request)
+                fields = await self._ask(request)
                 self.send_frame(self._codec.frame({"type": "reply", "id": number, **fields}))
         except BadRequestError as exc:
             result = self._refuse(number, "bad_request", str(exc))
         except RefusedError as exc:
             result = self._refuse(number, exc.reason, exc.detail)
+        except TurnedAwayError as exc:
+            result = self._refuse(number, exc.reason, exc.detail, retry_after=int(exc.retry_after_s))
         except TransportError as exc:
             result = self._refuse(number, "unavailable", str(exc))
         finally:
@@ -350,8 +361,16 @@ class Session:
         known = request["type"] if result != "unsupported" else "other"  # a client must not make up labels
         self._services.metrics.requests.labels(known, result).inc()
 
-    def _refuse(self, number: int, reason: str, detail: str) -> str:
-        self.send_frame(self._codec.frame({"type": "error", "id": number, "reason": str(reason), "detail": detail}))
+    async def _ask(self, request: Message) -> Message:
+        requests = self._services.requests
+        if request["type"] in WAITING:
+            return await requests.answer(self._asker, request)
+        async with self._questions:
+            return await requests.answer(self._asker, request)
+
+    def _refuse(self, number: int, reason: str, detail: str, **more: int) -> str:
+        said = {"type": "error", "id": number, "reason": str(reason), "detail": detail, **more}
+        self.send_frame(self._codec.frame(said))
         return str(reason)
 
     async def _subscribe(self, number: int, request: Message) -> None:
