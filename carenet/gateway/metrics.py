@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -29,6 +29,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self.sessions = Gauge("carenet_gateway_sessions", "Sessions that are in.", registry=self.registry)
         self.pushes = Counter("carenet_gateway_pushes", "Entries pushed.", ["kind"], registry=self.registry)
         self.applied = Gauge("carenet_gateway_applied", "Entries applied.", ["partition"], registry=self.registry)
