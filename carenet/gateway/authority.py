@@ -205,6 +205,10 @@ class Authority:
         """The subjects that a reader has access to."""
         return [each for each in self._subjects_of.get(reader, ()) if self.has_access(reader, each, clock_ms)]
 
+    def known_to(self, participant: bytes) -> list[bytes]:
+        """The subjects that a participant keeps or was granted, of which it may have lost access to some."""
+        return list(self._subjects_of.get(participant, ()))
+
     def in_custody(self, participant: bytes) -> list[bytes]:
         """The subjects whose custodian a participant is."""
         return [

@@ -21,9 +21,11 @@ from carenet.rules.rows import EpochRow, GrantRow, ParticipantRow
 from carenet.statements.statement import parse_statement
 from carenet.store.proofs import fetch_receipt
 from carenet.store.store import Store
-from carenet.store.stored import StoredCheckpoint, StoredEntry
+from carenet.store.stored import StoredCheckpoint, StoredControl, StoredEntry
 
 _LOOK_S = 0.05  # between two looks for a checkpoint: they come once a second, or at once
+_CONTROL_PAGE = 64  # entries of up to 17 KB
+_BODY_PAGE = 8  # bodies of up to 900 KiB
 _KEPT_RECEIPTS = 4096  # of about 1 KiB; a statement's receipt never changes
 
 
@@ -124,15 +126,35 @@ class Describer:
         if not self._authority.has_access(asker, subject, _clock_ms()):
             raise RefusedError(Reason.NO_GRANT, "the subject may not be read by this participant")
         wraps: list[Message] = []
-        for entry in await self._store.read_control_entries(timeline.partition, subject):
-            to = parse_statement(entry.statement).control.get("to") or []
-            wrap = _wrap_at(to.index(asker), entry.body) if asker in to and entry.body is not None else None
-            if wrap is not None:
-                wraps.append({"statement": entry.statement, "entry": entry.entry, "wrap": wrap})
+        from_seq = 0
+        while page := await self._store.read_control_entries(timeline.partition, subject, from_seq, _CONTROL_PAGE):
+            wraps += await self._own_wraps(timeline.partition, subject, asker, page)
+            from_seq = page[-1].seq + 1
         # Asked again at delivery: access may have ended while the database was read.
         if not self._authority.has_access(asker, subject, _clock_ms()):
             raise RefusedError(Reason.NO_GRANT, "the subject may not be read by this participant any more")
         return {"wraps": wraps}
+
+    async def _own_wraps(
+        self, partition: int, subject: bytes, asker: bytes, page: list[StoredControl]
+    ) -> list[Message]:
+        """Those that the entries of a page bring for the asker; a body has up to 500, so only its own are read."""
+        places: dict[int, int] = {}
+        for control in page:
+            to = parse_statement(control.statement).control.get("to") or []
+            if asker in to:
+                places[control.seq] = to.index(asker)
+        wraps = []
+        mine = [control for control in page if control.seq in places]
+        for begin in range(0, len(mine), _BODY_PAGE):
+            some = mine[begin : begin + _BODY_PAGE]
+            bodies = await self._store.read_bodies(partition, subject, [control.seq for control in some])
+            for control in some:
+                body = bodies.get(control.seq)
+                wrap = None if body is None else _wrap_at(places[control.seq], body)
+                if wrap is not None:
+                    wraps.append({"statement": control.statement, "entry": control.entry, "wrap": wrap})
+        return wraps
 
     async def receipt(self, digest: bytes) -> Message:
         """An accepted statement's entry and receipt, and the checkpoint that covers it.

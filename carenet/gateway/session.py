@@ -387,8 +387,7 @@ class Session:
             try:
                 since = Since()
                 if cursor is not None:
-                    heads = list(services.authority.heads)
-                    since = await fetch_since(services.store, cursor, self.participant, heads, clock_ms())
+                    since = await fetch_since(services.store, services.authority, cursor, self.participant, clock_ms())
                 said = self.watch.finish(cursor, since, clock_ms())
             except BaseException:
                 for message in self.watch.cancel():

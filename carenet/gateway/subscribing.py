@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from carenet.errors import RefusedError
+from carenet.gateway.authority import Authority
 from carenet.gateway.backlog import Pass
 from carenet.gateway.messages import (
     MAX_LISTED,
@@ -15,6 +17,7 @@ from carenet.gateway.messages import (
     read_count,
     read_id,
 )
+from carenet.gateway.resuming import find_first_seqs
 from carenet.gateway.watch import Cursor, Interest, Since
 from carenet.ledger.entry import decode_entry
 from carenet.store.store import Store
@@ -71,14 +74,14 @@ def _read_pass(next_seq: int, numbers: object) -> Pass:
     return Pass(next_seq, as_of, shown, shown_ms)
 
 
-async def fetch_since(store: Store, cursor: Cursor, reader: bytes, heads: list[int], clock_ms: int) -> Since:
+async def fetch_since(store: Store, authority: Authority, cursor: Cursor, reader: bytes, clock_ms: int) -> Since:
     """What the database says about the time since a cursor, up to the applied heads.
 
     Args:
         store: to ask.
+        authority: the gateway's view; its heads are those of this moment.
         cursor: the client's; not beyond the heads.
         reader: 32 bytes.
-        heads: entries applied, by partition.
         clock_ms: now.
 
     Raises:
@@ -86,17 +89,30 @@ async def fetch_since(store: Store, cursor: Cursor, reader: bytes, heads: list[i
     """
     first_seqs: dict[bytes, int] = {}
     cursor_ms: dict[int, int] = {}
+    heads = list(authority.heads)
+    grants = await store.grants_to(reader)
+    next_seqs = _next_seqs(authority, {*authority.known_to(reader), *(grant.subject for grant in grants)})
     for partition, head in enumerate(heads):
         index = cursor.at.get(partition, 0)
         if index < head:
-            first_seqs |= await store.first_seqs(partition, index, head)
+            first_seqs |= await find_first_seqs(store, partition, (index, head), next_seqs.get(partition, {}))
         last = await store.read_entries(partition, index - 1, 1) if index else []
         cursor_ms[partition] = decode_entry(last[0].entry).log_time_ms if last else 0
     withdrawn, expired = set(), set()
-    for grant in await store.grants_to(reader):
+    for grant in grants:
         to_seq, until_ms = grant.row.to_seq, grant.row.until_ms
         if to_seq is not None and to_seq >= first_seqs.get(grant.subject, to_seq + 1):
             withdrawn.add(grant.subject)
         if to_seq is None and until_ms is not None and cursor_ms.get(grant.partition, 0) < until_ms <= clock_ms:
             expired.add(grant.subject)
     return Since(first_seqs, cursor_ms, frozenset(withdrawn), frozenset(expired))
+
+
+def _next_seqs(authority: Authority, subjects: Iterable[bytes]) -> dict[int, dict[bytes, int]]:
+    """How many entries subjects have, by partition; at least as many as at any head that was looked at before."""
+    found: dict[int, dict[bytes, int]] = {}
+    for subject in subjects:
+        timeline = authority.timeline(subject)
+        if timeline is not None:
+            found.setdefault(timeline.partition, {})[subject] = timeline.next_seq
+    return found

@@ -8,7 +8,7 @@ Nothing is decided here, least of all who may see an answer.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from carenet.errors import SetupError
@@ -22,6 +22,7 @@ from carenet.store.stored import (
     Head,
     OutgoingEntry,
     StoredCheckpoint,
+    StoredControl,
     StoredEntry,
     StoredGrant,
     StoredRejection,
@@ -71,10 +72,27 @@ class Queries(ABC):
         sql = f"{_ENTRY} WHERE partition = $1 AND subject = $2 AND seq >= $3 ORDER BY seq LIMIT $4"
         return _entries(await self._fetch(sql, partition, subject, from_seq, limit))
 
-    async def read_control_entries(self, partition: int, subject: bytes) -> list[StoredEntry]:
-        """All entries of a timeline but care data (index: entries_subject)."""
-        sql = f"{_ENTRY} WHERE partition = $1 AND subject = $2 AND type NOT LIKE 'care.%' ORDER BY seq"
-        return _entries(await self._fetch(sql, partition, subject))
+    async def read_control_entries(
+        self, partition: int, subject: bytes, from_seq: int, limit: int
+    ) -> list[StoredControl]:
+        """A timeline's entries but care data, without their bodies (index: entries_subject)."""
+        sql = """SELECT seq, entry, statement FROM entries
+            WHERE partition = $1 AND subject = $2 AND seq >= $3 AND type NOT LIKE 'care.%' ORDER BY seq LIMIT $4"""
+        return [StoredControl(*each) for each in await self._fetch(sql, partition, subject, from_seq, limit)]
+
+    async def read_bodies(self, partition: int, subject: bytes, seqs: Sequence[int]) -> dict[int, bytes]:
+        """Bodies of a timeline's entries by sequence number; those that have none are left out."""
+        sql = """SELECT e.seq, e.body FROM unnest($3::bigint[]) AS k(seq) CROSS JOIN LATERAL (SELECT seq, body
+            FROM entries WHERE partition = $1 AND subject = $2 AND entries.seq = k.seq OFFSET 0) AS e"""
+        found = await self._fetch(sql, partition, subject, list(seqs))
+        return {seq: body for seq, body in found if body is not None}
+
+    async def indexes_at(self, partition: int, places: Mapping[bytes, int]) -> dict[bytes, int]:
+        """The log index of one entry of each of several subjects, named by its sequence number; of those there are."""
+        sql = """SELECT k.subject, e.index FROM unnest($2::bytea[], $3::bigint[]) AS k(subject, seq)
+            CROSS JOIN LATERAL (SELECT index FROM entries
+                WHERE partition = $1 AND entries.subject = k.subject AND entries.seq = k.seq OFFSET 0) AS e"""
+        return dict(await self._fetch(sql, partition, list(places), list(places.values())))
 
     async def first_seqs(self, partition: int, from_index: int, to_index: int) -> dict[bytes, int]:
         """Every subject with entries in [from_index, to_index) of a log, and its first sequence number there."""

@@ -52,6 +52,15 @@ class OutgoingEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredControl:
+    """A control statement's entry; fields as in `StoredEntry`, without the body."""
+
+    seq: int
+    entry: bytes
+    statement: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class StoredRejection:
     """A refused record as it is kept; fields as in `carenet.rules.effects.Rejected`.
 
