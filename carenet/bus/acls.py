@@ -128,8 +128,8 @@ async def allow(at: KafkaAt, acls: Iterable[Acl], timeout_s: float = TIMEOUT_S) 
                 acl.resource, acl.name, acl.pattern, principal, _ANY_HOST, acl.operation, _ALLOW
             )
             answer = await admin._send_to_controller(request)  # noqa: SLF001 - aiokafka has no public call for it
-            for code, message in answer.creation_responses:
+            for code, _ in answer.creation_responses:  # with the text comes the whole request, which says nothing more
                 if code:
-                    raise SetupError(f"Kafka takes no access rule for {acl.name}: {message or for_code(code).__name__}")
+                    raise for_code(code)(f"{acl.operation.name} of {acl.name} for {principal}")
 
         await asyncio.gather(*map(create, acls))

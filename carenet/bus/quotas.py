@@ -15,7 +15,6 @@ from aiokafka.protocol.types import Array, Boolean, Float64, Int16, Int32, Schem
 
 from carenet.bus.security import KafkaAt
 from carenet.bus.topics import TIMEOUT_S, open_admin
-from carenet.errors import SetupError
 
 _MIB = 1 << 20
 
@@ -58,7 +57,7 @@ async def limit(at: KafkaAt, user: str | None, quota: Quota, timeout_s: float = 
         answer = await admin._send_to_controller(request)  # noqa: SLF001 - aiokafka has no call for it
         for code, message, _ in answer.entries:
             if code:
-                raise SetupError(f"Kafka takes no quota for {user or 'everyone'}: {message or for_code(code).__name__}")
+                raise for_code(code)(message)
 
 
 # What follows is missing from aiokafka, which can only ask for quotas (Kafka protocol, AlterClientQuotas, version 0).

@@ -197,7 +197,7 @@ async def _create(admin: AIOKafkaAdminClient, specs: list[TopicSpec]) -> None:
     new = []
     for spec in specs:
         copies = spec.replication or min(brokers, _SAFE_REPLICATION)
-        settings = {**spec.settings, _MIN_ISR: str(_SAFE_ISR if copies >= _SAFE_REPLICATION else 1)}
+        settings = {_MIN_ISR: str(_SAFE_ISR if copies >= _SAFE_REPLICATION else 1), **spec.settings}
         new.append(NewTopic(spec.name, spec.partitions, copies, topic_configs=settings))
     for name, code, *_ in (await admin.create_topics(new)).topic_errors:
         error = for_code(code)

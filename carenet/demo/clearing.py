@@ -13,12 +13,15 @@ from pathlib import Path
 from carenet.errors import SetupError
 from carenet.local.dirlock import lock_directory
 
+_KAFKAS = ("kafka", *[f"kafka-cluster/{number}" for number in range(1, 10)])  # `kafka_cluster.MAX_BROKERS`
 # Patterns of files, relative to the folder; the key files' folder and the spools' are emptied of theirs.
 _FILES = (
     "network.cbor",
     "node.key",
     "run.json",
     "gateway.port",
+    "gateways.ports",
+    "workers.ports",
     "patients.json",
     ".patients.json.lock",
     "demo.json",
@@ -28,20 +31,31 @@ _FILES = (
     "spool/*.sqlite-shm",
     "spool/*.lock",
     "kafka/ports.json",
-    "kafka/server.properties",
     "kafka/kafka.pid",
+    "kafka-cluster/cluster.json",
+    "kafka-cluster/ports.json",
+    "kafka-cluster/accounts/*.password",
+    *[f"{folder}/{name}" for folder in _KAFKAS for name in ("server.properties", "format.log")],
     "postgres/ports.json",
     "postgres/password",
 )
-_LOGS = ("kafka", "postgres", "worker", "worker-*", "agents", "gateway")
-# Whole trees, each with the file inside that proves whose it is.
+_LOGS = ("kafka", "kafka-?", "postgres", "worker", "worker-*", "agents", "gateway", "gateway-*")
+# Of each broker; libraries that Java unpacked into `tmp` do not say whose they are, but what lies beside it does.
+_OF_KAFKA = (("data", "meta.properties"), ("tmp", "../server.properties"))
+# Whole trees, each with the file inside or beside it that proves whose it is; what lies beside goes after them.
 _TREES = {
-    "kafka/data": "meta.properties",
-    "kafka/tmp": "",  # libraries that Java unpacked; the marker of its sibling is asked
+    **{f"{folder}/{tree}": marker for folder in _KAFKAS for tree, marker in _OF_KAFKA},
     "postgres/data": "PG_VERSION",
     "postgres/data.new": "PG_VERSION",
 }
-_FOLDERS = ("keys", "spool", "kafka", "postgres")
+_FOLDERS = (
+    "keys",
+    "spool",
+    *_KAFKAS,
+    "kafka-cluster/accounts",
+    "kafka-cluster",
+    "postgres",
+)
 
 
 def clear_directory(directory: Path) -> int:
@@ -64,11 +78,9 @@ def clear_directory(directory: Path) -> int:
 
 def _clear(directory: Path) -> int:
     removed = 0
-    is_kafka = (directory / "kafka/data/meta.properties").is_file() or (directory / "kafka/server.properties").is_file()
     for name, marker in _TREES.items():
         tree = directory / name
-        is_ours = (tree / marker).is_file() if marker else is_kafka
-        if _is_plain_folder(tree, directory) and is_ours:
+        if _is_plain_folder(tree, directory) and (tree / marker).is_file():
             shutil.rmtree(tree)
             removed += 1
     logs = tuple(f"{name}.log{suffix}" for name in _LOGS for suffix in ("", ".1"))

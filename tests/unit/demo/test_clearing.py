@@ -12,7 +12,10 @@ OURS = (
     "network.cbor", "node.key", "run.json", "gateway.port", "patients.json", "demo.json", "keys/hospital.key",
     "spool/dr-lee-abc.sqlite", "spool/dr-lee-abc.sqlite-wal", "kafka/server.properties", "kafka/data/meta.properties",
     "kafka/data/carenet.events-0/00.log", "kafka/tmp/libzstd.so", "postgres/data/PG_VERSION", "postgres/data/base/1",
-    "postgres/password", "kafka.log", "kafka.log.1", "worker-2.log",
+    "postgres/password", "kafka.log", "kafka.log.1", "worker-2.log", "workers.ports", "gateway-2.log", "kafka-3.log.1",
+    "kafka-cluster/cluster.json", "kafka-cluster/ports.json", "kafka-cluster/accounts/node.password",
+    "kafka-cluster/2/server.properties", "kafka-cluster/2/format.log", "kafka-cluster/2/tmp/libzstd.so",
+    "kafka-cluster/2/data/meta.properties", "kafka-cluster/2/data/carenet.events-0/00.log",
 )  # fmt: skip
 STRANGERS = ("notes.txt", "keys/readme.md", "kafka/thesis.tex", "spool/draft.txt", ".hidden/x", "worker.txt")
 
@@ -32,7 +35,7 @@ def test_everything_of_ours_goes_and_everything_of_strangers_stays(tmp_path: Pat
     _make(tmp_path, OURS + STRANGERS)
     clear_directory(tmp_path)
     assert _files(tmp_path) == {*STRANGERS, "carenet.lock"}
-    assert not (tmp_path / "postgres").exists()
+    assert not any((tmp_path / name).exists() for name in ("postgres", "kafka-cluster"))
 
 
 def test_folders_of_our_names_that_we_did_not_make_are_left_alone(tmp_path: Path) -> None:
