@@ -49,6 +49,11 @@ class Pace:
         """Whether nothing may be sent now."""
         return self._release is not None
 
+    @property
+    def is_unhindered(self) -> bool:
+        """Whether no hold is felt any more: then many may be sent at once, without a turn for each."""
+        return not self.is_held and not self._queue and self._window >= self._most
+
     def hold(self, retry_after_s: float) -> None:
         """Let nobody begin for a while; 0 ends a hold."""
         if retry_after_s <= 0:

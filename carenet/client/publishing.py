@@ -6,8 +6,9 @@ from collections.abc import AsyncIterable, Callable, Iterable
 from typing import Any
 
 from carenet.client import wire
-from carenet.client.bulk import CareEvent, Tally, run_windowed
-from carenet.client.drafts import Control, draft_resource
+from carenet.client.bulk import CareEvent, Tally, run_chunked
+from carenet.client.crew import Crew
+from carenet.client.drafts import Care, Control, draft_resource
 from carenet.client.outcomes import Accepted, Outcome
 from carenet.client.parts import Parts
 from carenet.statements.payloads import Retract
@@ -54,6 +55,9 @@ class Publishing:
     ) -> Tally:
         """Publish many resources, `Options.window` of them at a time, begun in their order.
 
+        Where they come faster than they are decided, they are signed in batches, and sealed in further processes once
+        there were some thousands; those end with the call.
+
         Args:
             events: what to publish.
             on_outcome: told of each as it is decided.
@@ -62,20 +66,18 @@ class Publishing:
             As `publish`; what was under way is in the spool.
         """
         tally = Tally()
+        async with Crew() as crew:
 
-        async def publish(event: CareEvent) -> None:
-            outcome = await self.publish(
-                event.patient,
-                event.resource,
-                cti=event.cti,
-                replaces=event.replaces,
-                compartment=event.compartment,
-            )
-            tally.count(outcome)
-            if on_outcome is not None:
-                on_outcome(event, outcome)
+            async def publish(chunk: list[CareEvent], done: Callable[[], None]) -> None:
+                def note(place: int, outcome: Outcome) -> None:
+                    done()
+                    tally.count(outcome)
+                    if on_outcome is not None:
+                        on_outcome(chunk[place], outcome)
 
-        await run_windowed(events, publish, self._parts.options.window)
+                await self._parts.delivery.deliver_all([_draft(event) for event in chunk], crew.build, note)
+
+            await run_chunked(events, publish, self._parts.options.window)
         return tally
 
     async def resume(self) -> list[Outcome]:
@@ -129,3 +131,7 @@ class Publishing:
         subject = wire.id_of(patient)
         draft = Control(subject, "care.retract", Retract(reason), compartment=compartment, replaces=digest)
         return (await self._parts.delivery.deliver(draft)).or_raise()
+
+
+def _draft(event: CareEvent) -> Care:
+    return draft_resource(wire.id_of(event.patient), event.resource, event.cti, event.replaces, event.compartment)

@@ -91,8 +91,8 @@ class CareTemplate:
         subject, cti, epoch, replaces = changing
         _check_lengths(changing, tag, is_replacing=self.form.is_replacing)
         if not _LEAST_UINT32 <= iat_s < _ABOVE_UINT32:  # not of our century; in its shortest form it has other bytes
-            fields = {"subject": subject, "cti": cti, "epoch": epoch, "replaces": replaces, "tag": tag}
-            return replace(self._sample, iat_s=iat_s, **fields).encode()
+            rare = replace(self._sample, subject=subject, iat_s=iat_s, cti=cti)
+            return replace(rare, epoch=epoch, tag=tag, replaces=replaces).encode()
         filled = [encode_subject(subject), iat_s.to_bytes(4, "big"), cti, tag, epoch]
         if replaces is not None:
             filled.append(replaces)

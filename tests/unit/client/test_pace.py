@@ -55,9 +55,11 @@ async def test_a_hold_halves_how_many_send_at_once_and_successes_bring_it_back()
 
     await asyncio.gather(*(send() for _ in range(20)))
     assert most == 2
+    assert not pace.is_unhindered
     for _ in range(100):
         pace.note_success()
     assert int(pace._window) == 8
+    assert pace.is_unhindered
 
 
 async def test_patience_ends_only_when_nobody_gets_through() -> None:
