@@ -23,7 +23,7 @@ PRIVATE_BYTES = 96
 OVERHEAD_BYTES = 1136  # encapsulated key 1,120 and AES-GCM's tag 16
 
 _SEED_BYTES = 64
-_KEPT_KEYS = 1024  # parsing a key costs more than half a seal; publishers and readers use few at a time
+_KEPT_KEYS = 4096  # of 7 KB; parsing one costs more than half a seal, and a publisher goes round its patients
 _SUITE = hpke.Suite(hpke.KEM.MLKEM768_X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
 
 
