@@ -39,6 +39,25 @@ def latency(
     screen.emit(report.to_map())
 
 
+@bench.command(epilog=epilog("carenet bench overload --seconds 10 --json", codes=_CODES))
+def overload(
+    seconds: Annotated[int, typer.Option(min=1, max=600, help="Seconds of overload.")] = 10,
+    json: Json = False,
+) -> None:
+    """Offer twice what the node can fold: how long the accepted wait, and whether anything is lost."""
+    from carenet.bench.overload import measure_overload
+    from carenet.cli.screen import Screen
+
+    screen = Screen(json=json)
+    with screen.progress("") as progress:
+        bar = progress.add_task("starting servers", total=None)
+        report = measure_overload(seconds, lambda what: progress.update(bar, description=what))
+    rows = [[name.replace("_", " "), str(value)] for name, value in report.to_map().items() if name != "latency_ms"]
+    latency = [[f"{name} of the accepted, ms", f"{value:.0f}"] for name, value in report.latency.to_map().items()]
+    screen.table(["overload", ""], rows + latency, "nothing was measured")
+    screen.emit(report.to_map())
+
+
 @bench.command(epilog=epilog("carenet bench fold --events 100000 --json", codes=_CODES))
 def fold(
     *,

@@ -136,13 +136,19 @@ def publish(
 
 
 async def _publish(directory: Path, who: str, typed: str, sources: Sources, screen: Screen) -> Sums:
+    from carenet.client.parts import Options
+
     # All is read once before anything is sent: a file that is no FHIR stops the command with nothing published.
     total = sum(len(bundle.resources) for bundle in sources.read())
     sums = Sums(skipped=sources.skipped)
-    async with sign_in(directory, who) as desk:
-        patient = await desk.find_patient(typed)
-        with screen.progress("events") as progress:
-            task = progress.add_task("publishing", total=total)
+    with screen.progress("events") as progress:
+        task = progress.add_task("publishing", total=total)
+
+        def wait(wait_s: float) -> None:
+            progress.update(task, description="waiting: the node is behind" if wait_s else "publishing")
+
+        async with sign_in(directory, who, Options(on_wait=wait)) as desk:
+            patient = await desk.find_patient(typed)
 
             def note(_: CareEvent, outcome: Outcome) -> None:
                 sums.count(outcome)

@@ -22,6 +22,7 @@ from carenet.errors import NotFoundError
 
 if TYPE_CHECKING:
     from carenet.client.care import Care
+    from carenet.client.parts import Options
     from carenet.sealing.identity import Identity
 
 Result = TypeVar("Result")
@@ -97,12 +98,13 @@ class Desk:
 
 
 @asynccontextmanager
-async def sign_in(directory: Path, typed: str) -> AsyncIterator[Desk]:
+async def sign_in(directory: Path, typed: str, options: Options | None = None) -> AsyncIterator[Desk]:
     """Connect to the gateway that runs in DIR as an identity.
 
     Args:
         directory: DIR.
         typed: what stands behind `--as`.
+        options: for the SDK.
 
     Raises:
         SetupError: nothing runs in DIR.
@@ -113,7 +115,7 @@ async def sign_in(directory: Path, typed: str) -> AsyncIterator[Desk]:
     from carenet.client.care import connect
 
     identity = folder.load_identity(directory, typed)
-    async with connect(folder.find_gateway(directory), identity) as care:
+    async with connect(folder.find_gateway(directory), identity, options=options) as care:
         if care.resumed:
             Screen().note(f"{len(care.resumed)} statements that an earlier run had not finished were delivered")
         yield Desk(directory, identity, care)
