@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from carenet.cli.bench_report import report
 from carenet.cli.options import Json, epilog
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ bench = typer.Typer(no_args_is_help=True, help="Measure, on a stack of its own t
 app.add_typer(bench, name="bench")
 
 _CODES = "Exit codes: 0 measured, 2 it could not be."
+bench.command(epilog=epilog("carenet bench report --from docs/performance/results.json", codes=_CODES))(report)
 
 
 @bench.command(epilog=epilog("carenet bench latency --rate 300 --seconds 20 --json", codes=_CODES))
