@@ -17,6 +17,7 @@ Not done here: what somebody may do once it is known who it is (`acls`), and how
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
@@ -24,7 +25,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from aiokafka.client import create_conn
-from aiokafka.errors import KafkaConnectionError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
+from aiokafka.errors import (
+    IllegalSaslStateError,
+    KafkaConnectionError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
 
 from carenet.errors import SetupError
 from carenet.settings import Settings
@@ -173,9 +179,14 @@ async def open_client(at: KafkaAt, connecting: Coroutine[Any, Any, None]) -> Non
     """
     try:
         await connecting
-    except KafkaConnectionError:
+    except KafkaConnectionError as exc:
         if isinstance(at, KafkaLogin) and at.username is not None:
             await _check_login(at, at.username)
+        elif await _is_something_there(bootstrap_of(at)):
+            raise KafkaConnectionError(
+                f"something listens there and does not answer: it may still be starting, or want a login "
+                f"({LOGIN_VARIABLES[1]}) or TLS ({LOGIN_VARIABLES[3]})"
+            ) from exc
         raise
 
 
@@ -191,12 +202,23 @@ async def _check_login(at: KafkaLogin, username: str) -> None:
                 f"Kafka at {at} does not take the user {username} with this password: look at CARENET_KAFKA_USERNAME "
                 "and CARENET_KAFKA_PASSWORD"
             ) from exc
-        except UnsupportedSaslMechanismError as exc:
-            raise SetupError(f"Kafka at {at} has no {MECHANISM}, by which carenet logs in") from exc
+        except (UnsupportedSaslMechanismError, IllegalSaslStateError) as exc:
+            raise SetupError(f"Kafka at {at} takes no user names with {MECHANISM}, by which carenet logs in") from exc
         except Exception:  # noqa: BLE001, S112 - this broker is away: what the client met is what counts
             continue
         connection.close()
         return
+
+
+async def _is_something_there(bootstrap: str) -> bool:
+    for address in bootstrap.split(","):
+        host, _, port = address.rpartition(":")
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(_ASK_TIMEOUT_S):
+                _, writer = await asyncio.open_connection(host, int(port))
+            writer.close()
+            return True
+    return False
 
 
 def _why(exc: OSError | ssl.SSLError) -> str:
