@@ -90,7 +90,7 @@ def _footer(stack: Stack, directory: Path) -> list[str]:
     """Addresses, health, and lines to copy. The DSN has a password and is in run.json, for its owner alone."""
     from rich.markup import escape
 
-    health = stack.gateway.replace("ws://", "http://") + "/health"
+    health = stack.gateway.replace("ws", "http", 1) + "/health"
     to = "" if directory == DEFAULT_DIR else f" --dir {directory}"
     me = program()
     lines = [

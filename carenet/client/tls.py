@@ -96,9 +96,9 @@ def explain(exc: ssl.SSLError) -> str:
             "that made it, and dial a name that it is for"
         )
     for word, advice in _ADVICE.items():
-        if word in (exc.reason or ""):
+        if word in (getattr(exc, "reason", None) or ""):
             return advice
-    return f"TLS fails ({exc.reason or type(exc).__name__})"
+    return f"TLS fails ({getattr(exc, 'reason', None) or type(exc).__name__})"
 
 
 def _refuse_passphrase() -> str:
@@ -106,5 +106,5 @@ def _refuse_passphrase() -> str:
 
 
 def _why(exc: Exception) -> str:
-    reason = exc.reason if isinstance(exc, ssl.SSLError) else None
+    reason = getattr(exc, "reason", None)
     return reason or (exc.strerror if isinstance(exc, OSError) else None) or str(exc)

@@ -102,7 +102,7 @@ def _refuse_passphrase() -> str:
 
 
 def _why(exc: Exception) -> str:
-    reason = exc.reason if isinstance(exc, ssl.SSLError) else None
+    reason = getattr(exc, "reason", None)
     return reason or (exc.strerror if isinstance(exc, OSError) else None) or str(exc)
 
 
@@ -127,7 +127,9 @@ def _observed(tell: Tell) -> type[ssl.SSLObject]:
                 tell(code)
                 if time.monotonic() - last_s >= _LOG_EVERY_S:
                     last_s = time.monotonic()
-                    _LOG.warning("a TLS handshake failed", reason=code, advice=advice, openssl=exc.reason)
+                    _LOG.warning(
+                        "a TLS handshake failed", reason=code, advice=advice, openssl=getattr(exc, "reason", None)
+                    )
                 if code == _PLAIN:
                     raise  # who speaks no TLS waits for an answer that it can read: rather none at all
                 # The event loop would cut the connection without sending OpenSSL's alert, which tells the client why.
@@ -141,6 +143,6 @@ def explain(exc: ssl.SSLError) -> tuple[str, str]:
     """Our code for a failed handshake, and what to do about it."""
     detail = f" ({exc.verify_message})" if isinstance(exc, ssl.SSLCertVerificationError) else ""
     for word, (code, advice) in _FAULTS.items():
-        if word in (exc.reason or ""):
+        if word in (getattr(exc, "reason", None) or ""):
             return code, advice + detail
     return "tls_other", "the peer does not speak TLS as we do"

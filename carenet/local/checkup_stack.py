@@ -13,12 +13,14 @@ from urllib.parse import urlsplit
 from carenet.bus.looking import fetch_end_offsets
 from carenet.bus.security import KafkaAt
 from carenet.bus.topics import check_topics, topics_of
+from carenet.client.tls import make_context, trust_of
 from carenet.errors import CarenetError
 from carenet.local.checkup import Check, Verdict
 from carenet.local.founding import read_genesis
 from carenet.local.kafka_accounts import NODE, read_login
 from carenet.local.probes import http_ok
 from carenet.local.runfile import RunFile, read_run_file
+from carenet.settings import Settings
 from carenet.statements.genesis import Genesis
 from carenet.store.store import Store
 
@@ -139,7 +141,8 @@ async def _check_gateway(at: Addresses, _: Genesis) -> Check | None:
     if at.gateway is None:
         return None
     parts = urlsplit(at.gateway)
-    wrong = await http_ok(parts.hostname or "", parts.port or 80, "/health")()
+    tls = make_context(trust_of(Settings())) if parts.scheme == "wss" else None
+    wrong = await http_ok(parts.hostname or "", parts.port or (80 if tls is None else 443), "/health", tls)()
     if wrong is not None:
         return Check("gateway", Verdict.FAIL, f"{at.gateway}: {wrong}", "see gateway.log; carenet up restarts it")
     return Check("gateway", Verdict.OK, f"{at.gateway} is healthy")

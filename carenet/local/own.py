@@ -8,19 +8,24 @@ given it partitions, a gateway when it hears of what is committed.
 from __future__ import annotations
 
 import os
+import ssl
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from carenet.bus.looking import fetch_committed, fetch_end_offsets
 from carenet.bus.security import LOGIN_VARIABLES, KafkaAt, environment_of
 from carenet.bus.topics import app_id_of, topics_of
+from carenet.client.tls import make_context, trust_of
+from carenet.errors import SetupError
 from carenet.local.ports import choose_ports
 from carenet.local.probes import Standstill, fetch_health, http_ok
 from carenet.local.process import Command
 from carenet.local.service import CommandService
 from carenet.local.supervisor import Supervised
+from carenet.settings import Settings
 from carenet.statements.genesis import Genesis
 from carenet.store.store import Store
 
@@ -138,9 +143,11 @@ class Gateways:
         directory = around.directory
         self._port = choose_ports(directory / "gateway.port", {"gateway": port})["gateway"]
         self._own_ports = choose_ports(directory / "gateways.ports", dict.fromkeys(self._names, 0)) if count > 1 else {}
-        self.address = f"ws://{_HOST}:{self._port}"
+        self._tls = _probing_context(_told(around.environment))
+        secure = "" if self._tls is None else "s"
+        self.address = f"ws{secure}://{_HOST}:{self._port}"
         ports = {name: self._own_ports.get(name, self._port) for name in self._names}
-        self.metrics = {name: f"http://{_HOST}:{own}/metrics" for name, own in ports.items()}
+        self.metrics = {name: f"http{secure}://{_HOST}:{own}/metrics" for name, own in ports.items()}
 
     def __iter__(self) -> Iterator[Supervised]:
         for name in self._names:
@@ -149,13 +156,41 @@ class Gateways:
             if own_port is not None:
                 extra |= {"CARENET_GATEWAY_SHARES_PORT": "true", METRICS_PORT: str(own_port)}
             command = self._around.command(name, ("-m", "carenet.gateway"), extra)
-            yield _watched_by_http(name, command, own_port or self._port)
+            yield _watched_by_http(name, command, own_port or self._port, self._tls)
 
 
-def _watched_by_http(name: str, command: Command, port: int) -> Supervised:
-    health = http_ok(_HOST, port, "/health")
+def _told(environment: Mapping[str, str]) -> Settings:
+    """What our processes will read about TLS."""
+    there = os.environ | environment
+    variables = {name: f"CARENET_{name.upper()}" for name in Settings.model_fields if name.startswith("tls_")}
+    told: dict[str, Any] = {name: there[each] for name, each in variables.items() if each in there}
+    return Settings(**told)
+
+
+def _probing_context(settings: Settings) -> ssl.SSLContext | None:
+    """How to ask a gateway of our own for its health, if the environment gives it certificates.
+
+    Raises:
+        SetupError: it would ask us for a certificate, and we have none.
+    """
+    if settings.tls_certificate is None:
+        return None
+    if settings.tls_client_ca is not None and settings.tls_client_certificate is None:
+        raise SetupError(
+            "with CARENET_TLS_CLIENT_CA the gateway wants a certificate of everyone, of carenet up too: set "
+            "CARENET_TLS_CLIENT_CERTIFICATE and CARENET_TLS_CLIENT_KEY"
+        )
+    context = make_context(trust_of(settings))
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # a child of ours, whatever name it goes by
+    return context
+
+
+def _watched_by_http(name: str, command: Command, port: int, tls: ssl.SSLContext | None = None) -> Supervised:
+    health = http_ok(_HOST, port, "/health", tls)
 
     async def is_up() -> bool:
         return await health() is None
 
-    return Supervised(CommandService(name, command, is_up, _START_TIMEOUT_S), lambda: http_ok(_HOST, port, "/health"))
+    return Supervised(
+        CommandService(name, command, is_up, _START_TIMEOUT_S), lambda: http_ok(_HOST, port, "/health", tls)
+    )

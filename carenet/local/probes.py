@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -28,12 +29,12 @@ def answers(ready: Callable[[], Awaitable[bool]]) -> Probe:
     return probe
 
 
-def http_ok(host: str, port: int, path: str) -> Probe:
-    """A probe that wants status 200 for a GET."""
+def http_ok(host: str, port: int, path: str, tls: ssl.SSLContext | None = None) -> Probe:
+    """A probe that wants status 200 for a GET, over TLS where a context is given."""
 
     async def probe() -> str | None:
         try:
-            status, _ = await _get(host, port, path)
+            status, _ = await _get(host, port, path, tls)
         except (OSError, ValueError) as exc:
             return f"GET {path}: {type(exc).__name__}"
         return None if status == b"200" else f"GET {path} answered {status.decode('latin-1')!r}"
@@ -51,9 +52,9 @@ async def fetch_health(host: str, port: int) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-async def _get(host: str, port: int, path: str) -> tuple[bytes, bytes]:
+async def _get(host: str, port: int, path: str, tls: ssl.SSLContext | None = None) -> tuple[bytes, bytes]:
     """Status and body of an answer; the connection is asked for no other."""
-    reader, writer = await asyncio.open_connection(host, port)
+    reader, writer = await asyncio.open_connection(host, port, ssl=tls)
     try:
         writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode("ascii"))
         head, _, body = (await reader.read(_MAX_ANSWER_BYTES)).partition(b"\r\n\r\n")

@@ -18,6 +18,7 @@ from carenet.client.tls import TlsTrust, make_context
 from carenet.errors import CarenetError, SetupError, TransportError
 from carenet.gateway.server import Gateway, GatewayConfig
 from carenet.gateway.tls import TlsFiles
+from carenet.local.probes import http_ok
 from carenet.sealing.identity import Identity, create_identity
 from tests.support.certificates import Authority
 from tests.support.gatewayclient import House
@@ -86,6 +87,7 @@ async def test_the_get_endpoints_are_behind_the_same_tls(serve: Serve, authority
     assert (await reader.readline()).split()[1] == b"200"
     assert writer.get_extra_info("ssl_object").version() == "TLSv1.3"
     writer.close()
+    assert await http_ok("127.0.0.1", port, "/health", context)() is None
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
     assert not (await reader.read()).startswith(b"HTTP")
