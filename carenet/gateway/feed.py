@@ -23,7 +23,7 @@ from carenet.store.stored import StoredEntry
 
 _PAGE = 128  # entries read at a time
 _BREATH = 32  # entries applied before other tasks get a turn, and what was written goes to the sockets
-_BREATH_PUSHES = 1024  # or so many pushes: several entries for one session leave in one write, but none waits for long
+_BREATH_PUSHES = 2048  # or so many pushes, some ms: several entries for a session leave in one write, none waits long
 _RETRY_S = 0.25
 _LOOK_MS = 50  # between two looks for grants that end; one that is given meanwhile may end soon
 _LOG = structlog.get_logger(__name__)

@@ -18,6 +18,7 @@ from typing import Protocol
 from carenet.gateway.authority import Authority, Change
 from carenet.gateway.messages import Message, Shared
 from carenet.gateway.metrics import Metrics
+from carenet.gateway.outbox import Turn
 from carenet.gateway.watch import Watch
 from carenet.store.stored import StoredEntry
 
@@ -58,6 +59,10 @@ class Pusher:
         authority: the view that entries move on.
         metrics: where pushes are counted, and each pushed entry's lag once.
         clock_ms: the clock; tests bring their own.
+
+    Attributes:
+        pushed: entries times sessions, ever.
+        turn: the sessions that have something to write.
     """
 
     def __init__(self, authority: Authority, metrics: Metrics, clock_ms: Callable[[], int] | None = None) -> None:
@@ -65,7 +70,8 @@ class Pusher:
         self._metrics = metrics
         self._clock_ms = clock_ms or (lambda: time.time_ns() // 1_000_000)
         self._sessions: dict[bytes, set[Receiver]] = {}
-        self.pushed = 0  # entries times sessions, ever
+        self.pushed = 0
+        self.turn = Turn()
 
     def __repr__(self) -> str:
         return f"<Pusher for {sum(map(len, self._sessions.values()))} sessions>"

@@ -33,13 +33,12 @@ from carenet.gateway.outcomes import Outcomes
 from carenet.gateway.publishing import Publishing
 from carenet.gateway.push import GOING_AWAY, Pusher
 from carenet.gateway.requests import Requests
-from carenet.gateway.session import Services, Session, authenticate
+from carenet.gateway.session import WRITE_LIMIT, Services, Session, authenticate
 from carenet.gateway.tls import TlsFiles, make_context
 from carenet.store.store import Store
 
 _FEED_CONNECTIONS = 2  # apart from clients' questions, so that these never make the feed wait
 _QUESTION_CONNECTIONS = 6
-_WRITE_LIMIT = 64 * 1024  # bytes in a socket's buffer before its sender waits
 _READ_AHEAD = 4  # frames
 
 
@@ -186,7 +185,7 @@ class Gateway:
             close_timeout=limits.close_s,
             max_size=limits.max_hello,  # until somebody has said who it is
             max_queue=_READ_AHEAD,
-            write_limit=_WRITE_LIMIT,
+            write_limit=WRITE_LIMIT,
             start_serving=False,
         )
 

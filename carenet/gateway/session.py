@@ -1,9 +1,8 @@
 """One client's connection from challenge to close: frames in, requests answered, live pushes and backlog out.
 
 Tasks of a session, all in one group, so that none outlives it: the reader, one for each request under way, and while
-there is something to do a sender that empties the outbox and a walker that fills it with backlog. Whoever pushes writes
-straight to the transport while that takes more, and else only queues (`send_frame`); a full queue ends the session: no
-reader can make another one wait. What is written in one turn of the loop leaves in one system call (uvloop).
+there is something to do a walker that fills the outbox with backlog, and a sender that empties it while the socket is
+slow. Whoever pushes only queues (`send_frame`), and a full queue ends the session: no reader can make another one wait.
 
 Frames go around `connection.send`, which waits, and would frame a push anew for each of its receivers. They are whole,
 unmasked and uncompressed, since the gateway negotiates no extension: sealed bytes do not compress.
@@ -60,6 +59,7 @@ from carenet.statements.genesis import Genesis
 from carenet.store.store import Store
 from carenet.store.stored import StoredEntry
 
+WRITE_LIMIT = 64 * 1024  # bytes in a socket's buffer before its sender waits, and of one write
 _RETRY_S = 0.5
 _CLOSED_BY_CLIENT = 1000
 _LOG = structlog.get_logger(__name__)
@@ -197,20 +197,26 @@ class Session:
         self.wake()
 
     def send_frame(self, frame: bytes) -> None:
-        """Write a frame, or queue it while the socket takes no more; a full queue ends the session."""
-        connection = self._connection
-        if connection.paused or self._outbox:
-            if not self._outbox.put(frame):
-                self.end(SLOW_READER, "reading too slowly: resume from your cursor")
-            elif self._sender is None:
-                self._sender = self._start(self._send)
-        else:
-            self._write(frame)
+        """Queue a frame, which is written in this turn if the socket takes more; a full queue ends the session."""
+        if self._outbox.is_empty:
+            self._services.pusher.turn.add(self)
+        if not self._outbox.put(frame):
+            self.end(SLOW_READER, "reading too slowly: resume from your cursor")
 
-    def _write(self, frame: bytes) -> None:
-        connection = self._connection
-        if connection.state is State.OPEN and not connection.transport.is_closing():  # nothing follows a close frame
-            connection.transport.write(frame)
+    def flush(self) -> None:
+        """Write what waits, as far as the socket takes it; a sender sees to the rest."""
+        connection, outbox = self._connection, self._outbox
+        transport = connection.transport
+        while not (outbox.is_empty or connection.paused):
+            frames = outbox.take(WRITE_LIMIT)
+            if connection.state is not State.OPEN or transport.is_closing():
+                continue  # nothing follows a close frame
+            if len(frames) == 1:
+                transport.write(frames[0])
+            else:
+                transport.writelines(frames)
+        if not outbox.is_empty and self._sender is None:
+            self._sender = self._start(self._send)
 
     def wake(self) -> None:
         """There may be backlog to send."""
@@ -257,6 +263,7 @@ class Session:
         if code != _CLOSED_BY_CLIENT:
             services.metrics.closes.labels(code).inc()
             _LOG.info("session ended", participant=encode_id(self.participant), code=code)
+        self.flush()
         await self._connection.close(code, reason)
 
     def _end_if_late(self) -> None:
@@ -269,13 +276,11 @@ class Session:
             self.end(GOING_AWAY, "the key was rotated: sign in with the new one")
 
     async def _send(self) -> None:
-        connection = self._connection
         try:
-            while self._outbox:
+            while not self._outbox.is_empty:
                 async with asyncio.timeout(self._services.limits.stall_s):
-                    await connection.drain()
-                while self._outbox and not connection.paused:
-                    self._write(self._outbox.take())
+                    await self._connection.drain()
+                self.flush()
         except TimeoutError:
             self.end(SLOW_READER, "not reading: resume from your cursor")
         except OSError:
