@@ -17,6 +17,8 @@ MAX_RECORD_BYTES = 900 * 1024  # of the value; Kafka's own limit is 1 MiB with i
 NETWORK_PARTITION = 0
 _PLAIN_ITEMS, _RELAY_ITEMS, _PROOF_ITEMS = 2, 3, 4
 _MAX_PATH = 64
+_BYTES = 2  # the CBOR major type of byte strings
+_PLAIN_HEAD, _NULL = b"\x82", b"\xf6"
 _KEPT_PLACES = 20_000  # about 4 MB: hashing a key anew costs as much as reading its record
 
 
@@ -48,11 +50,13 @@ class RecordValue:
 
 def encode_record(value: RecordValue) -> bytes:
     """The bytes of a record's value."""
-    items: list[Any] = [value.statement, value.body]
-    if value.proof is not None:
-        proof = value.proof
-        items.append([proof.entry, proof.index, list(proof.path), proof.checkpoint])
-    return cbor.encode(items)
+    proof = value.proof
+    if proof is not None:
+        shown = [proof.entry, proof.index, list(proof.path), proof.checkpoint]
+        return cbor.encode([value.statement, value.body, shown])
+    # Without the general encoder, which takes twice as long: every event is written here.
+    head = _PLAIN_HEAD + cbor.encode_head(_BYTES, len(value.statement)) + value.statement
+    return head + _NULL if value.body is None else head + cbor.encode_head(_BYTES, len(value.body)) + value.body
 
 
 def decode_record(data: bytes) -> RecordValue:

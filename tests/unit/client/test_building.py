@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from carenet.client.building import Signing, build_care_batch
+from carenet.client.building import BATCH_SIZE, Signing, build_care_batch
 from carenet.client.drafts import Care, build_care, draft_resource, restore_care
 from carenet.client.subjects import Epoch
 from carenet.encoding.ids import sha256
@@ -55,10 +55,10 @@ def test_each_of_many_is_what_it_would_be_alone(signing: Signing) -> None:
 
 
 def test_more_than_a_batch_holds_is_several_batches() -> None:
-    made = drafts(1) * 1030
-    letters = build_care_batch(made, EPOCHS[:1] * 1030, ALICE, NOW_S, "batch")
+    made = drafts(1) * (2 * BATCH_SIZE + 6)
+    letters = build_care_batch(made, EPOCHS[:1] * len(made), ALICE, NOW_S, "batch")
     places = [parse_statement(letter.statement).place for letter in letters]
-    assert [place.size for place in places if place is not None] == [1024] * 1024 + [6] * 6
+    assert [place.size for place in places if place is not None] == [BATCH_SIZE] * 2 * BATCH_SIZE + [6] * 6
 
 
 def test_none_are_none() -> None:

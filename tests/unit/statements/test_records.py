@@ -39,6 +39,13 @@ def test_a_record_survives_its_bytes(value: RecordValue) -> None:
     assert decode_record(encode_record(value)) == value
 
 
+@given(values, st.sampled_from([0, 23, 24, 255, 256, 65535, 65536]))
+def test_a_record_is_written_as_the_general_encoder_would(value: RecordValue, length: int) -> None:
+    long = RecordValue(bytes(length), value.body and bytes(length), value.proof)
+    for each in (value, long):
+        assert cbor.encode(cbor.decode(encode_record(each))) == encode_record(each)
+
+
 def test_a_record_is_two_items_or_with_a_proof_three() -> None:
     assert cbor.decode(encode_record(RecordValue(b"s", None))) == [b"s", None]
     proof = RelayProof(b"entry", 7, (bytes(32),), "note")
