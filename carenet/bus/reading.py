@@ -170,14 +170,20 @@ class BatchReader:
         ends = {each: self._open.highwater(TopicPartition(self._topic, each)) for each in self._positions}
         return {each: max(0, end - self._positions[each]) for each, end in ends.items() if end is not None}
 
-    async def report(self, next_offsets: Mapping[int, int]) -> None:
-        """Commit offsets to Kafka, where only displays of lag read them; a failure is no matter."""
+    async def report(self, next_offsets: Mapping[int, int]) -> bool:
+        """Commit offsets to Kafka, where only displays of lag read them; a failure is no matter, but for the display.
+
+        Returns:
+            Whether Kafka took them. While no broker answers, nothing else says so: nothing arrives.
+        """
         held = {TopicPartition(self._topic, each): at for each, at in next_offsets.items() if each in self._assigned}
         if not held:
-            return
+            return True
         with contextlib.suppress(TransportError), translated("reporting offsets"):
             async with asyncio.timeout(_STOP_TIMEOUT_S):
                 await self._open.commit(held)
+            return True
+        return False
 
     @property
     def _open(self) -> AIOKafkaConsumer:

@@ -153,11 +153,17 @@ class FoldWorker:
                 looked_s, self._standings = now_s, lanes.standings()
             if now_s - reported_s > _REPORT_EVERY_S:
                 reported_s = now_s
-                await reader.report(lanes.next_offsets())
+                self._note_report(await reader.report(lanes.next_offsets()))
             if now_s - checked_s > self._config.check_every_s:
                 checked_s = now_s
                 await lanes.check_continuity()
             await lanes.save_halts()
+
+    def _note_report(self, is_taken: bool) -> None:
+        if is_taken:
+            self._away.pop("reporting", None)
+        else:
+            self._away["reporting"] = "Kafka does not take the offsets that are reported"
 
     async def _pause(self, seconds: float) -> None:
         try:

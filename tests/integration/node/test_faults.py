@@ -19,7 +19,7 @@ from carenet.statements.records import RecordValue
 from carenet.store.store import Store
 from tests.support.chronicle import Chronicle
 from tests.support.folding import REPLICATED, dump
-from tests.support.waiting import STRETCH
+from tests.support.waiting import STRETCH, until
 from tests.support.working import (
     found,
     publish_fast,
@@ -124,7 +124,7 @@ async def test_a_server_that_is_killed_and_comes_back_loses_nothing(
         servers: dict[str, EmbeddedKafka | EmbeddedPostgres] = {"kafka": kafka, "postgres": postgres}
         config = replace(config, kafka=kafka.bootstrap, postgres=postgres.dsn(), max_batch_records=50)
         await provision(config.kafka, topics_of(genesis, "node"))
-        async with running(config):
+        async with running(config) as worker:
             founding = chronicle.founding()
             async with Publisher(config.kafka, genesis) as publisher:
                 await _with_store(config, lambda store: found(publisher, store, genesis, founding))
@@ -133,10 +133,13 @@ async def test_a_server_that_is_killed_and_comes_back_loses_nothing(
             await _with_store(config, lambda store: wait_for_size(store, {0: 100}))
             await servers[victim].kill()
             await asyncio.sleep(1)
+            if victim == "kafka":  # an idle worker does not notice that PostgreSQL is away
+                await until(lambda: bool(worker.health().away), 30)
             await servers[victim].start()
             offsets = _offsets(genesis, len(founding), sent)
             await _with_store(config, lambda store: wait_for_offsets(store, offsets, timeout_s=60))
             await _with_store(config, _wait_for_followers)
+            await until(lambda: not worker.health().away, 30)
         async with Store(config.postgres) as store:
             sizes = sum(size for size, _ in await _roots(store))
             assert sizes == 3 * len(founding) + PATIENTS + EVENTS
