@@ -91,8 +91,8 @@ class Crew:
         for number, child in enumerate(self._children):
             while not (self._directory / str(number) / name).exists():
                 if not child.is_running or time.monotonic() > deadline:
-                    said = child.log_tail().splitlines()[-1:]
-                    raise SetupError(f"a process of the bench failed: {said[0] if said else 'it wrote nothing'}")
+                    said = [line for line in child.log_tail().splitlines() if line.strip(" |+-")]
+                    raise SetupError(f"a process of the bench failed: {said[-1] if said else 'it said nothing'}")
                 await asyncio.sleep(_POLL_S)
 
 

@@ -4,6 +4,9 @@ Method: one process publishes at a fixed rate straight to Kafka and watches thro
 one clock. In the same seconds, between the events, it sends bare records of an event's size through a plain aiokafka
 producer to a topic of its own and takes them from a plain consumer: the least that any such system can take on this
 machine at this moment. The first seconds are a warm-up and not counted.
+
+With a background load, another process sends events about other patients, made before, at a fixed rate meanwhile, and
+two fold workers share the partitions; nobody watches those patients, but worker and gateway take in every event.
 """
 
 from __future__ import annotations
@@ -12,17 +15,22 @@ import asyncio
 import contextlib
 import os
 import time
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Self
 
 import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from carenet.bench import background
+from carenet.bench.contents import COMPARTMENT, write_patients
+from carenet.bench.crew import Crew, crew, rate_of
 from carenet.bench.figures import Latency, summarise
-from carenet.bench.stand import stand
+from carenet.bench.stand import Stand, stand
 from carenet.bus.topics import TopicSpec, provision
 from carenet.client.care import Care, connect
 from carenet.client.watch import Watch
+from carenet.encoding.ids import decode_id
 from carenet.errors import TransportError
 
 _PATIENTS = 20
@@ -31,6 +39,8 @@ _PROBE_BYTES = 2048  # a sealed and signed observation with its padding
 _PROBE_TOPIC = "bench.probe"
 _WARM_UP_S = 3.0
 _DRAIN_S = 10.0
+_OTHERS = 200  # patients of the background load
+_SPARE_S = 2  # that it goes on after the last counted event is due
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +52,14 @@ class LatencyReport:
         bare: produce call to consumed record.
         events: counted events.
         probes: counted probes.
+        background_per_s: events a second about other patients meanwhile, as they were really sent.
     """
 
     carenet: Latency
     bare: Latency
     events: int
     probes: int
+    background_per_s: float = 0.0
 
     def to_map(self) -> dict[str, object]:
         """The JSON object that the command prints."""
@@ -56,15 +68,22 @@ class LatencyReport:
             "bare_ms": self.bare.to_map(),
             "events": self.events,
             "probes": self.probes,
+            "background_per_s": round(self.background_per_s),
         }
 
 
 @dataclass(frozen=True, slots=True)
 class _Load:
-    """What is sent: events a second for so many counted seconds, after the warm-up."""
+    """What is sent: events a second for so many counted seconds, after the warm-up; and others beside."""
 
     rate: int
     seconds: int
+    background: int = 0
+
+    @property
+    def patients(self) -> int:
+        """Those who are watched, and those of the background load."""
+        return _PATIENTS + (_OTHERS if self.background else 0)
 
     @property
     def warm_up(self) -> int:
@@ -87,33 +106,61 @@ class _Samples:
     bare: list[float] = field(default_factory=list)
 
 
-def measure_latency(rate: int, seconds: int) -> LatencyReport:
+def measure_latency(rate: int, seconds: int, background: int = 0) -> LatencyReport:
     """Run the bench.
 
     Args:
         rate: events a second.
         seconds: counted seconds, after the warm-up.
+        background: events a second about other patients meanwhile.
 
     Raises:
         SetupError: the stand does not come up.
         TransportError: events were lost on the way, which no latency figure may hide.
     """
-    return uvloop.run(_measure(_Load(rate, seconds)))
+    return uvloop.run(_measure(_Load(rate, seconds, background)))
 
 
 async def _measure(load: _Load) -> LatencyReport:
     samples = _Samples()
-    async with stand(_PATIENTS) as bench, connect(bench.stack.gateway, bench.clinician, bench.stack.kafka) as care:
-        await provision(bench.stack.kafka, [TopicSpec(_PROBE_TOPIC, 1)])
-        watch = care.watch()
-        async with watch, _Bare(bench.stack.kafka, samples) as bare, asyncio.TaskGroup() as group:
+    async with AsyncExitStack() as stack:
+        bench = await stack.enter_async_context(stand(load.patients, workers=2 if load.background else 1))
+        kafka = bench.stack.kafka
+        care = await stack.enter_async_context(connect(bench.stack.gateway, bench.clinician, kafka))
+        await provision(kafka, [TopicSpec(_PROBE_TOPIC, 1)])
+        watched = bench.patients[:_PATIENTS]
+        watch = await stack.enter_async_context(care.watch(watched))
+        bare = await stack.enter_async_context(_Bare(kafka, samples))
+        others = await _prepare_background(stack, bench, care, load)
+        async with asyncio.TaskGroup() as group:
             watcher = group.create_task(_collect(watch, samples))
-            await _publish(care, bench.patients, load, samples, bare)
+            if others is not None:
+                others.go()
+            await _publish(care, watched, load, samples, bare)
             await _drain(samples)
             watcher.cancel()
+        background_per_s = rate_of(await others.finished()) if others is not None else 0.0
     if samples.begun:
         raise TransportError(f"{len(samples.begun)} of {load.seconds * load.rate} events never reached the watcher")
-    return LatencyReport(summarise(samples.carenet), summarise(samples.bare), len(samples.carenet), len(samples.bare))
+    carenet, plain = summarise(samples.carenet), summarise(samples.bare)
+    return LatencyReport(carenet, plain, len(samples.carenet), len(samples.bare), background_per_s)
+
+
+async def _prepare_background(stack: AsyncExitStack, bench: Stand, care: Care, load: _Load) -> Crew | None:
+    if not load.background:
+        return None
+    described = [(decode_id(each), await care.patient(each)) for each in bench.patients[_PATIENTS:]]
+    patients = bench.directory / "others.json"
+    write_patients(patients, [(subject, each.epochs[COMPARTMENT].public) for subject, each in described])
+    task = {
+        "kafka": bench.stack.kafka,
+        "directory": str(bench.directory),
+        "key": str(bench.clinician.path),
+        "patients": str(patients),
+        "rate": load.background,
+        "seconds": load.seconds + int(_WARM_UP_S) + _SPARE_S,
+    }
+    return await stack.enter_async_context(crew(bench.directory / "crew", background.__name__, [task]))
 
 
 async def _publish(care: Care, patients: tuple[str, ...], load: _Load, samples: _Samples, bare: _Bare) -> None:

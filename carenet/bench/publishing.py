@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from carenet.local.founding import read_genesis
 from carenet.sealing.identity import Identity
 from carenet.sealing.keyfile import load_identity
 from carenet.statements.batch import MAX_BATCH
+from carenet.statements.genesis import Genesis
 from carenet.statements.records import RecordValue, encode_record, partition_of
 
 _CHUNK = MAX_BATCH  # events of which all are made before the first is sent: where it may, one signature covers them
@@ -37,8 +39,7 @@ async def prepare(stack: AsyncExitStack, task: Task) -> Work:
     """
     genesis = read_genesis(Path(task["directory"]))
     identity, patients = load_identity(Path(task["key"])), read_patients(Path(task["patients"]))
-    network_key = encode_id(genesis.network_id)
-    places = {each.subject: partition_of(encode_id(each.subject), network_key, genesis.partitions) for each in patients}
+    places = find_places(patients, genesis)
     producer = await stack.enter_async_context(Producer(task["kafka"]))
     numbers = range(task["first"], task["events"], task["step"])
 
@@ -46,7 +47,7 @@ async def prepare(stack: AsyncExitStack, task: Task) -> Work:
         sending: asyncio.Future[Any] | None = None
         for start in range(0, len(numbers), _CHUNK):
             chunk = [(number, patients[number % len(patients)]) for number in numbers[start : start + _CHUNK]]
-            made = _make(chunk, identity, task["signing"], places)
+            made = make_records(chunk, identity, task["signing"], places)
             if sending is not None:
                 await sending
             sending = asyncio.gather(*(producer.send_all(genesis.topic, each, made[each]) for each in made))
@@ -58,10 +59,23 @@ async def prepare(stack: AsyncExitStack, task: Task) -> Work:
     return work
 
 
-def _make(
+def find_places(patients: Iterable[Patient], genesis: Genesis) -> dict[bytes, int]:
+    """Each patient's partition; a publisher knows its patients, and need not hash their ids again for each event."""
+    network_key = encode_id(genesis.network_id)
+    return {each.subject: partition_of(encode_id(each.subject), network_key, genesis.partitions) for each in patients}
+
+
+def make_records(
     chunk: list[tuple[int, Patient]], identity: Identity, signing: Signing, places: dict[bytes, int]
 ) -> dict[int, list[Record]]:
-    """The records of some events, by partition."""
+    """The records of some events, by partition.
+
+    Args:
+        chunk: the events' numbers, and whom each is about.
+        identity: who says it.
+        signing: singly, or in batches.
+        places: as `find_places` found them.
+    """
     drafts, epochs = [draft_event(*each) for each in chunk], [patient.epoch for _, patient in chunk]
     made: dict[int, list[Record]] = {}
     for letter in build_care_batch(drafts, epochs, identity, int(time.time()), signing):

@@ -25,6 +25,9 @@ bench.command(epilog=epilog("carenet bench report --from docs/performance/result
 def latency(
     rate: Annotated[int, typer.Option(min=1, max=5000, help="Events a second.")] = 300,
     seconds: Annotated[int, typer.Option(min=1, max=3600, help="Counted seconds, after a warm-up.")] = 20,
+    background: Annotated[
+        int, typer.Option(min=0, max=100_000, help="Events a second about other patients meanwhile.")
+    ] = 0,
     json: Json = False,
 ) -> None:
     """Publish call to opened update through the real gateway, beside bare produce to consume in the same seconds."""
@@ -32,7 +35,7 @@ def latency(
     from carenet.cli.screen import Screen
 
     screen = Screen(json=json)
-    report = measure_latency(rate, seconds)
+    report = measure_latency(rate, seconds, background)
     figures = (("carenet", report.carenet), ("bare Kafka", report.bare))
     rows = [[name, *(f"{value:.2f}" for value in (each.p50, each.p99, each.max))] for name, each in figures]
     ratios = [report.carenet.p50 / report.bare.p50, report.carenet.p99 / report.bare.p99]
