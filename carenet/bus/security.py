@@ -180,17 +180,17 @@ async def open_client(at: KafkaAt, connecting: Coroutine[Any, Any, None]) -> Non
     try:
         await connecting
     except KafkaConnectionError as exc:
-        if isinstance(at, KafkaLogin) and at.username is not None:
-            await _check_login(at, at.username)
-        elif await _is_something_there(bootstrap_of(at)):
+        if isinstance(at, KafkaLogin):
+            await _check_login(at)
+        if await _is_something_there(bootstrap_of(at)):
             raise KafkaConnectionError(
-                f"something listens there and does not answer: it may still be starting, or want a login "
-                f"({LOGIN_VARIABLES[1]}) or TLS ({LOGIN_VARIABLES[3]})"
+                "something listens there and does not answer: it may still be starting, want a login "
+                f"({LOGIN_VARIABLES[1]}) or TLS ({LOGIN_VARIABLES[3]}), or not take our certificate"
             ) from exc
         raise
 
 
-async def _check_login(at: KafkaLogin, username: str) -> None:
+async def _check_login(at: KafkaLogin) -> None:
     options = client_options(at)
     for address in options.pop("bootstrap_servers").split(","):
         host, _, port = address.rpartition(":")
@@ -199,11 +199,18 @@ async def _check_login(at: KafkaLogin, username: str) -> None:
                 connection = await create_conn(host, int(port), **options)
         except SaslAuthenticationFailed as exc:
             raise SetupError(
-                f"Kafka at {at} does not take the user {username} with this password: look at CARENET_KAFKA_USERNAME "
-                "and CARENET_KAFKA_PASSWORD"
+                f"Kafka at {at} does not take the user {at.username} with this password: look at "
+                f"{LOGIN_VARIABLES[1]} and {LOGIN_VARIABLES[2]}"
             ) from exc
         except (UnsupportedSaslMechanismError, IllegalSaslStateError) as exc:
             raise SetupError(f"Kafka at {at} takes no user names with {MECHANISM}, by which carenet logs in") from exc
+        except ssl.SSLCertVerificationError as exc:
+            raise SetupError(
+                f"Kafka at {at} has a certificate that {at.ca} does not vouch for ({exc.verify_message}): look at "
+                f"{LOGIN_VARIABLES[3]}"
+            ) from exc
+        except ssl.SSLError as exc:
+            raise SetupError(f"Kafka at {at} and we do not agree on TLS ({exc.reason or type(exc).__name__})") from exc
         except Exception:  # noqa: BLE001, S112 - this broker is away: what the client met is what counts
             continue
         connection.close()

@@ -57,6 +57,7 @@ async def check_stack(directory: Path, kafka: KafkaAt | None = None, postgres: s
     """
     try:
         run = read_run_file(directory)
+        kafka = kafka or (None if run is None else _kafka_of(directory, run))
     except CarenetError as exc:
         return [Check("run.json", Verdict.FAIL, str(exc), "restart the stack")]
     if run is None and kafka is None and postgres is None:
@@ -64,7 +65,7 @@ async def check_stack(directory: Path, kafka: KafkaAt | None = None, postgres: s
     at = Addresses(kafka, postgres)
     checks = []
     if run is not None:
-        at = Addresses(kafka or _kafka_of(directory, run), postgres or run.postgres, run.gateway, dict(run.children))
+        at = Addresses(kafka, postgres or run.postgres, run.gateway, dict(run.children))
         checks.append(_check_children(at))
     try:
         genesis = read_genesis(directory)

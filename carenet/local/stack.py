@@ -115,8 +115,9 @@ class Stack:
         Raises:
             SetupError: the folder is in use, or something did not come up; what was started is stopped again.
         """
-        if self.plan.workers > self.plan.genesis.partitions:
-            raise SetupError(f"a network of {self.plan.genesis.partitions} partitions has work for as many workers")
+        partitions = self.plan.genesis.partitions
+        if self.plan.workers > partitions:
+            raise SetupError(f"{partitions} partitions are work for {partitions} fold workers at most")
         try:
             self._exit.enter_context(lock_directory(self.directory))
             await self._start_servers()

@@ -45,6 +45,6 @@ async def test_our_processes_are_told_how_to_log_in_and_nobody_elses_login(
 
 async def test_more_workers_than_partitions_are_refused(tmp_path: Path) -> None:
     genesis = found_network(tmp_path, "riverside", 2)
-    with pytest.raises(SetupError, match="2 partitions has work for as many workers"):
+    with pytest.raises(SetupError, match="2 partitions are work for 2 fold workers at most"):
         async with Stack(StackPlan(tmp_path, genesis, workers=3)):
             raise AssertionError("must not be entered")
