@@ -84,13 +84,15 @@ class Hall:
         """Payload that came from the gateway so far."""
         return sum(tally.payload_bytes for tally in self._tallies)
 
-    @property
-    def gateway_pid(self) -> int:
-        """The gateway's process."""
-        pids = [each.pid for each in self._bench.stack.status() if each.service == "gateway"]
-        if not pids or pids[0] is None:
-            raise TransportError("the gateway is away")
-        return pids[0]
+    def check(self) -> None:
+        """See that nobody was lost.
+
+        Raises:
+            TransportError: somebody was.
+        """
+        lost = sum(tally.lost for tally in (*self._tallies, *self._bare_tallies))
+        if lost:
+            raise TransportError(f"{lost} watchers were cut off")
 
     async def run_gateway(self, events: Sequence[int]) -> Spell:
         """Publish an event about each of these groups' patients, and wait until everybody has them.
@@ -99,14 +101,13 @@ class Hall:
             TransportError: deliveries were lost.
         """
         letters = await self._build(events)
-        async with Publisher(self._bench.stack.kafka, self._bench.stack.plan.genesis) as publisher:
-            async with asyncio.TaskGroup() as group:
-                return await self._run(
-                    events,
-                    self._tallies,
-                    self.gateway_pid,
-                    lambda number: group.create_task(_publish(publisher, letters[number])),
-                )
+        plan = self._bench.stack.plan
+        async with Publisher(self._bench.stack.kafka, plan.genesis) as publisher, asyncio.TaskGroup() as group:
+
+            def send(number: int) -> None:
+                group.create_task(_publish(publisher, letters[number]))
+
+            return await self._run(events, self._tallies, gateway_pid(self._bench), send)
 
     async def run_bare(self, events: Sequence[int], frame_bytes: int) -> Spell:
         """Have as many frames broadcast to the groups.
@@ -135,7 +136,8 @@ class Hall:
                 send(number)
                 sent += self.size(events[number])
                 number += 1
-            if any(tally.lost for tally in tallies) or time.monotonic() - began_s > _ROUND_S:
+            self.check()
+            if time.monotonic() - began_s > _ROUND_S:
                 raise TransportError(f"{expected - delivered} of {expected} deliveries were lost")
             await asyncio.sleep(_LOOK_S)
         return Spell(delivered, time.monotonic() - began_s, read_cpu_s([pid]) - cpu_s)
@@ -158,6 +160,18 @@ class Hall:
         return letters
 
 
+def gateway_pid(bench: Stand) -> int:
+    """The gateway's process.
+
+    Raises:
+        TransportError: it is not there now.
+    """
+    pids = [each.pid for each in bench.stack.status() if each.service == "gateway"]
+    if not pids or pids[0] is None:
+        raise TransportError("the gateway is away")
+    return pids[0]
+
+
 @asynccontextmanager
 async def hall(bench: Stand, audience: Sequence[Watcher], *, with_bare: bool) -> AsyncIterator[Hall]:
     """Have watchers sign in, subscribe and listen while the block lasts.
@@ -174,25 +188,37 @@ async def hall(bench: Stand, audience: Sequence[Watcher], *, with_bare: bool) ->
         heads = await fetch_heads(care, bench.patients[0])
     async with AsyncExitStack() as stack:
         bare = await stack.enter_async_context(_bare(bench.directory)) if with_bare else None
-        tasks = []
-        tallies = [[Tally.create(bench.directory / f"{kind}-{number}.tally") for number in range(_PROCESSES)]
-                   for kind in ("gateway", "bare")]
-        for number in range(_PROCESSES):
-            watchers = [
-                {"key": str(each.key), "group": each.group, "subjects": [bench.patients[0], bench.patients[1 + each.group]]}
-                for each in audience[number::_PROCESSES]
-            ]
-            tasks.append({
-                "gateway": bench.stack.gateway,
-                "at": heads,
-                "watchers": watchers,
-                "tally": str(bench.directory / f"gateway-{number}.tally"),
-                "bare": bare.url if bare else None,
-                "bare_tally": str(bench.directory / f"bare-{number}.tally"),
-            })
+        tallies, bare_tallies = (
+            [Tally.create(_tally_path(bench, kind, number)) for number in range(_PROCESSES)]
+            for kind in ("gateway", "bare")
+        )
+        tasks = [_task(bench, audience, number, heads, bare) for number in range(_PROCESSES)]
         children = await stack.enter_async_context(crew(bench.directory / "watchers", "carenet.bench.watchers", tasks))
         children.go()
-        yield Hall(bench, audience, *tallies, bare)
+        yield Hall(bench, audience, tallies, bare_tallies, bare)
+
+
+def _tally_path(bench: Stand, kind: str, number: int) -> Path:
+    return bench.directory / f"{kind}-{number}.tally"
+
+
+def _task(
+    bench: Stand, audience: Sequence[Watcher], number: int, heads: dict[str, int], bare: _Bare | None
+) -> dict[str, object]:
+    """What one process of watchers does."""
+
+    def subjects(watcher: Watcher) -> list[str]:
+        return [bench.patients[0], bench.patients[1 + watcher.group]]
+
+    mine = audience[number::_PROCESSES]
+    return {
+        "gateway": bench.stack.gateway,
+        "at": heads,
+        "watchers": [{"key": str(each.key), "group": each.group, "subjects": subjects(each)} for each in mine],
+        "tally": str(_tally_path(bench, "gateway", number)),
+        "bare": bare.url if bare else None,
+        "bare_tally": str(_tally_path(bench, "bare", number)),
+    }
 
 
 @asynccontextmanager

@@ -120,3 +120,58 @@ def _fold_rows(report: FoldReport) -> list[list[str]]:
     if report.bare_seal_sign_per_s is not None:
         rows.append(["bare HPKE seal + Ed25519 sign", f"{report.bare_seal_sign_per_s:,.0f}", "", ""])
     return rows
+
+
+@bench.command(epilog=epilog("carenet bench fanout --watchers 500 --json", codes=_CODES))
+def fanout(
+    watchers: Annotated[int, typer.Option(min=5, max=5000, help="Participants that watch.")] = 500,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="Counted rounds, after a warm-up.")] = 3,
+    deliveries: Annotated[int, typer.Option(min=100, max=10_000_000, help="Deliveries of each round.")] = 60_000,
+    json: Json = False,
+) -> None:
+    """What a push costs the gateway, beside a bare websockets.broadcast: all watchers on one patient, and five each."""
+    from carenet.bench.fanout import measure_fanout
+    from carenet.bench.fanout_report import FanoutPlan
+    from carenet.cli.running import run_until_interrupted
+    from carenet.cli.screen import Screen
+
+    screen = Screen(json=json)
+    plan = FanoutPlan(watchers, rounds, deliveries)
+    with screen.progress("") as progress:
+        bar = progress.add_task("starting servers", total=None)
+
+        def tick(what: str, done: int, total: int) -> None:
+            progress.update(bar, description=what, completed=done, total=total)
+
+        report = run_until_interrupted(lambda: measure_fanout(plan, tick))
+    rows = []
+    for name, layout in (("all on one patient", report.one), ("five a patient", report.five)):
+        figures = layout.to_map()
+        rows.append([name, f"{figures['deliveries_per_s']:,.0f}", f"{figures['cpu_us_per_delivery']:.1f}"])
+        rows[-1] += [f"{figures['bare_cpu_us_per_delivery']:.1f}", f"{figures['ratio']:.2f}"]
+    screen.table(["", "deliveries/s", "CPU µs", "bare CPU µs", "ratio"], rows, "nothing was measured")
+    screen.emit(report.to_map())
+
+
+@bench.command(epilog=epilog("carenet bench idle --watchers 5000 --json", codes=_CODES))
+def idle(
+    watchers: Annotated[int, typer.Option(min=1, max=10_000, help="Connections that only wait.")] = 5000,
+    json: Json = False,
+) -> None:
+    """What connected, signed-in and subscribed watchers cost the gateway in memory while nothing happens."""
+    from carenet.bench.idle import measure_idle
+    from carenet.cli.running import run_until_interrupted
+    from carenet.cli.screen import Screen
+
+    screen = Screen(json=json)
+    with screen.progress("") as progress:
+        bar = progress.add_task("starting servers", total=None)
+
+        def tick(what: str, done: int, total: int) -> None:
+            progress.update(bar, description=what, completed=done, total=total)
+
+        report = run_until_interrupted(lambda: measure_idle(watchers, tick))
+    figures = report.to_map()
+    row = [f"{figures[name]:.1f}" for name in ("rss_before_mb", "rss_after_mb", "growth_mb", "kb_per_watcher")]
+    screen.table(["before MB", "after MB", "growth MB", "kB each"], [row], "nothing was measured")
+    screen.emit(figures)

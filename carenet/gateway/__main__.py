@@ -20,6 +20,7 @@ import uvloop
 from carenet.bus.security import login_of
 from carenet.errors import CarenetError, SetupError, TransportError
 from carenet.gateway.limits import Limits
+from carenet.gateway.openfiles import raise_open_files
 from carenet.gateway.server import Gateway, GatewayConfig
 from carenet.gateway.tls import read_files
 from carenet.logs import set_up_logging
@@ -93,7 +94,11 @@ def main() -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")  # the libraries
     set_up_logging(settings.log_level)
     try:
-        uvloop.run(serve(read_config(settings)))
+        config = read_config(settings)
+        too_few = raise_open_files(config.limits.sessions + config.limits.greeting)
+        if too_few is not None:
+            _LOG.warning("few open files", detail=too_few)
+        uvloop.run(serve(config))
     except CarenetError as exc:
         _LOG.error("cannot go on", error=str(exc))
         return 1
