@@ -31,4 +31,4 @@ test-long: install
 	$(BIN)/python -m pytest -m long
 
 bench: install
-	$(BIN)/carenet bench latency
+	$(BIN)/carenet bench report --quick --output .bench

@@ -53,6 +53,7 @@ def plan_of(*, quick: bool) -> Plan:
                 HALF: ("latency", "--seconds", "10"),
                 "fanout": ("fanout", "--watchers", "50", "--rounds", "1", "--deliveries", "5000"),
                 "idle": ("idle", "--watchers", "200"),
+                "overload": ("overload", "--seconds", "5"),
             }
         )
     return Plan(
@@ -62,6 +63,7 @@ def plan_of(*, quick: bool) -> Plan:
             HALF: ("latency", "--seconds", "30"),
             "fanout": ("fanout", "--watchers", "500"),
             "idle": ("idle", "--watchers", "5000"),
+            "overload": ("overload", "--seconds", "10"),
             "soak": ("soak", "--events", "500000"),
         }
     )
