@@ -27,14 +27,14 @@ figures are medians of five. CPU is user and system time of workers, PostgreSQL 
 included. The baseline pipeline is two processes from aiokafka's `getmany` by COPY into a table without an index. \
 Verifications are libsodium's Ed25519 on one core, at the length of a real event's Sig_structure, in CPU time: what \
 else runs does not make the baseline slow. Publishing: two processes that seal, sign and send with acks=all, without \
-spool and outcomes; its baseline only seals (HPKE) and signs as many bytes. Batches are as the SDK makes them of a long queue.
+spool and outcomes; its baseline only seals (HPKE) and signs as many bytes. Batches are the SDK's.
 - **latency**: one process publishes straight to Kafka and watches through the gateway; bare records of an event's \
 size go through plain aiokafka in the same seconds. At half of the fold's limit another process sends as many events a \
 second about patients that nobody watches, made before, and two workers fold.
 - **fanout**: the same client processes listen to the gateway and to a bare `websockets.broadcast` loop, without \
 compression.
 - **idle**: the gateway's resident memory before and with watchers that signed in, subscribed and wait.
-- **overload**: one publisher offers twice what the node was found to fold, straight to Kafka, and slows down when it is \
+- **overload**: one publisher offers twice what the node was found to fold, straight to Kafka, and slows down when \
 told. That latency is bounded is held as: p99 at most 5 s, where the node begins to refuse at an expected wait of 2 s; \
 that it recovers within seconds as: within 5.
 - **soak**: one run, memory and rate of its last tenth beside those of its first (memory) and second (rate); starts \
