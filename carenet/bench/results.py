@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import sys
 from collections.abc import Mapping
@@ -110,7 +109,6 @@ async def run_bench(command: tuple[str, ...]) -> Result:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,  # Ctrl-C reaches us alone, and we tell it
-        env=os.environ,
     )
     try:
         printed, said = await process.communicate()
