@@ -89,16 +89,18 @@ def first_pass(standing: Standing) -> Pass:
     return Pass(0, standing.next_seq)
 
 
-def catching_up(standing: Standing, first_seq: int, cursor_ms: int) -> Pass:
+def catching_up(standing: Standing, first_seq: int) -> Pass:
     """The walk of a subject that was level at a cursor.
+
+    Of the grants from before the cursor only those that are active still say what was shown: when the clock ended the
+    others, before or after which push, nobody knows any more, and better twice than never.
 
     Args:
         standing: of the reader, now.
         first_seq: the first sequence number after the cursor.
-        cursor_ms: the log's time at the cursor.
     """
     if any(from_seq >= first_seq for from_seq in standing.histories):
-        return Pass(0, standing.next_seq, first_seq, cursor_ms)
+        return Pass(0, standing.next_seq, first_seq, standing.now_ms)
     return Pass(first_seq, standing.next_seq)
 
 

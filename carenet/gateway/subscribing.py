@@ -105,7 +105,7 @@ async def fetch_since(store: Store, authority: Authority, cursor: Cursor, reader
             withdrawn.add(grant.subject)
         if to_seq is None and until_ms is not None and cursor_ms.get(grant.partition, 0) < until_ms <= clock_ms:
             expired.add(grant.subject)
-    return Since(first_seqs, cursor_ms, frozenset(withdrawn), frozenset(expired))
+    return Since(first_seqs, frozenset(withdrawn), frozenset(expired))
 
 
 def _next_seqs(authority: Authority, subjects: Iterable[bytes]) -> dict[int, dict[bytes, int]]:

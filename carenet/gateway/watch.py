@@ -79,13 +79,11 @@ class Since:
 
     Attributes:
         first_seqs: the first sequence number after the cursor of every subject that has entries there.
-        cursor_ms: the log's time at the cursor, by partition.
         withdrawn: subjects of which grants to the reader were withdrawn since.
         expired: subjects of which a grant to the reader has run out since.
     """
 
     first_seqs: Mapping[bytes, int] = field(default_factory=dict)
-    cursor_ms: Mapping[int, int] = field(default_factory=dict)
     withdrawn: frozenset[bytes] = frozenset()
     expired: frozenset[bytes] = frozenset()
 
@@ -178,10 +176,7 @@ class Watch:
         elif subject in cursor.behind:
             self.passes[subject] = cursor.behind[subject]
         elif subject in since.first_seqs:
-            timeline = self._authority.timeline(subject)
-            assert timeline is not None
-            cursor_ms = since.cursor_ms.get(timeline.partition, 0)
-            self.passes[subject] = catching_up(standing, since.first_seqs[subject], cursor_ms)
+            self.passes[subject] = catching_up(standing, since.first_seqs[subject])
 
     def _position(self, lost: set[bytes]) -> Message:
         return {

@@ -65,12 +65,19 @@ def test_what_a_grant_showed_that_has_run_out_since_is_skipped_as_of_then() -> N
 def test_a_grant_that_has_run_out_begins_no_walk() -> None:
     reader = standing(grant(4, history=True, until=50), now_ms=50)
     assert walk(Pass(0, 0), CHAIN, reader).at == Pass(6, 0)
-    assert catching_up(reader, 2, 0) == Pass(2, 6)
+    assert catching_up(reader, 2) == Pass(2, 6)
 
 
 def test_catching_up_begins_after_the_cursor_or_anew_for_history_granted_since() -> None:
-    assert catching_up(standing(grant(1, history=True)), 2, 9) == Pass(2, 6)
-    assert catching_up(standing(grant(1, history=True), grant(3, history=True)), 2, 9) == Pass(0, 6, 2, 9)
+    assert catching_up(standing(grant(1, history=True)), 2) == Pass(2, 6)
+    reader = standing(grant(1, history=True), grant(3, history=True), now_ms=9)
+    assert catching_up(reader, 2) == Pass(0, 6, 2, 9)
+
+
+def test_catching_up_sends_again_what_a_grant_that_has_run_out_may_have_shown() -> None:
+    # By the log's time it was active at the cursor, by the gateway's clock it was over before the push.
+    reader = standing(grant(1, history=False, until=50), grant(3, history=True), now_ms=100)
+    assert seqs(walk(catching_up(reader, 2), CHAIN, reader).owed) == [0, 1, 3, 4, 5]
 
 
 def test_a_live_grant_with_history_skips_what_was_level_before_it() -> None:
