@@ -97,13 +97,14 @@ class Crew:
 
 
 @asynccontextmanager
-async def crew(directory: Path, module: str, tasks: Sequence[Task]) -> AsyncIterator[Crew]:
+async def crew(directory: Path, module: str, tasks: Sequence[Task], ready_s: float = _READY_S) -> AsyncIterator[Crew]:
     """Start one child for each task; leaving the block ends them at once.
 
     Args:
         directory: a folder for this crew; emptied first.
         module: whose `__main__` calls `work_shift`.
         tasks: what `prepare` is told; JSON.
+        ready_s: how long getting ready may take.
 
     Raises:
         SetupError: one did not become ready.
@@ -120,7 +121,7 @@ async def crew(directory: Path, module: str, tasks: Sequence[Task]) -> AsyncIter
             await child.start()
             children.append(child)
         running = Crew(directory, children)
-        await running.wait_for("ready", _READY_S)
+        await running.wait_for("ready", ready_s)
         yield running
 
 

@@ -30,6 +30,7 @@ _PROCESSES = 2  # of watchers: clients are to cost little, and there are as many
 _UNDER_WAY = 4  # deliveries under way, as a multiple of the watchers
 _LOOK_S = 0.0005
 _ROUND_S = 120.0
+_CONNECTED_S = 300.0  # thousands of signatures, and questions to the database
 _COMPARTMENT = "clinical"
 
 
@@ -193,7 +194,8 @@ async def hall(bench: Stand, audience: Sequence[Watcher], *, with_bare: bool) ->
             for kind in ("gateway", "bare")
         )
         tasks = [_task(bench, audience, number, heads, bare) for number in range(_PROCESSES)]
-        children = await stack.enter_async_context(crew(bench.directory / "watchers", "carenet.bench.watchers", tasks))
+        listening = crew(bench.directory / "watchers", "carenet.bench.watchers", tasks, _CONNECTED_S)
+        children = await stack.enter_async_context(listening)
         children.go()
         yield Hall(bench, audience, tallies, bare_tallies, bare)
 
