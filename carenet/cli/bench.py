@@ -100,6 +100,43 @@ def fold(
     screen.emit(report.to_map())
 
 
+@bench.command(epilog=epilog("carenet bench soak --events 500000 --json", codes=_CODES))
+def soak(
+    *,
+    events: Annotated[int, typer.Option(min=1000, max=100_000_000, help="Events of the whole run.")] = 500_000,
+    patients: Annotated[int, typer.Option(min=1, max=100_000, help="Patients that they are spread over.")] = 200,
+    watchers: Annotated[int, typer.Option(min=0, max=100, help="Subscribers of one patient each.")] = 4,
+    json: Json = False,
+) -> None:
+    """What grows in a long run: memory of worker and gateway, time to fold, time to start, and room on the disk."""
+    from carenet.bench.soak import measure_soak
+    from carenet.bench.soak_report import SoakPlan
+    from carenet.cli.running import run_until_interrupted
+    from carenet.cli.screen import Screen
+
+    screen = Screen(json=json)
+    with screen.progress("events") as progress:
+        bar = progress.add_task("starting servers", total=None)
+
+        def tick(what: str, done: int, total: int) -> None:
+            progress.update(bar, description=what, completed=done, total=total)
+
+        report = run_until_interrupted(lambda: measure_soak(SoakPlan(events, patients, min(watchers, patients)), tick))
+    figures = report.to_map()
+    slices = figures.pop("slices")
+    assert isinstance(slices, list)
+    rows = [[str(value) for value in each.values()] for each in slices]
+    screen.table(["events", "folded/s", "CPU µs", "worker MB", "gateway MB"], rows, "nothing was measured")
+    rows = [[name, _in_a_line(value)] for name, value in figures.items()]
+    screen.table(["figure", ""], rows, "nothing was measured")
+    screen.emit({**figures, "slices": slices})
+
+
+def _in_a_line(value: object) -> str:
+    """A figure, or several with their names."""
+    return ", ".join(f"{name} {each}" for name, each in value.items()) if isinstance(value, dict) else str(value)
+
+
 def _fold_rows(report: FoldReport) -> list[list[str]]:
     """Rates beside CPU, both also in terms of one verification."""
     names = {"bare": "bare aiokafka to COPY", "single": "signed singly", "entries": "with entries topic"}
