@@ -34,6 +34,8 @@ from tests.support.simulator import Network, Replica, fold_again
 
 TIMES = int(os.environ.get("CARENET_EXAMPLES", "1"))
 LONG = 40 * TIMES  # histories of 200 steps
+SIMULATIONS = int(os.environ.get("CARENET_LONG_SIMULATIONS", "20000"))  # those of `make test-long`
+STEPS, IN_A_TEST = 60, 250  # of each, and how many are one test
 small = st.integers(0, 7)
 TWISTS = HEADER_TWISTS + SIGNER_TWISTS + PAYLOAD_TWISTS + RECORD_TWISTS
 twists = st.sampled_from(("",) * 3 * len(TWISTS) + TWISTS)
@@ -52,9 +54,13 @@ def write(history: list[Step]) -> Author:
 
 @cache
 def long_history(seed: int) -> Author:
+    return write_at_random(seed, 200)
+
+
+def write_at_random(seed: int, steps: int) -> Author:
     draw = Random(seed)
     author = found()
-    for _ in range(200):
+    for _ in range(steps):
         twist = draw.choice(("",) * 4 * len(TWISTS) + TWISTS)
         numbers = (draw.randrange(8) for _ in range(3))
         author.write(Step(draw.choice(ACTS), *numbers, twist, draw.choice((0, 1000, 20_000))))
@@ -165,6 +171,21 @@ def test_all_nodes_hold_equal_bytes_however_their_batches_fall(history: list[Ste
         for replica, one in zip(replicas_of(author, each), singly, strict=True):
             assert replica.dump() == one.dump()
             assert replica.rejections == one.rejections
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("first", range(0, SIMULATIONS, IN_A_TEST))
+def test_the_fold_decides_as_the_model_does_in_thousands_of_histories(first: int) -> None:
+    for seed in range(first, min(first + IN_A_TEST, SIMULATIONS)):
+        author = write_at_random(seed, STEPS)
+        try:
+            assert_agreement(author, [seed % 97, 7 * seed % 97, 31 * seed % 97])
+            if seed % 10 == 0:
+                assert_rows(author)
+                assert_readers(author, author.world.clock_ms + seed % 3_000_000)
+        except AssertionError as exc:
+            exc.add_note(f"seed {seed}, {STEPS} steps")
+            raise
 
 
 def test_the_long_histories_reach_nearly_every_reason_and_many_acceptances() -> None:
