@@ -2,7 +2,7 @@
 
 Everything is under `DIR/kafka-cluster` (0700): `cluster.json` (how many, and which cluster), `ports.json`, the brokers'
 folders `1`, `2`, …, and `accounts`. Each broker is a service of its own for the supervisor; they are started side by
-side, since none is ready before most of them are. `prepare` comes before that, `admit` after it.
+side, since none is ready before most of them are; `admit` comes after that.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class KafkaCluster:
         progress: told of jars that are fetched.
 
     Attributes:
-        brokers: to be started side by side, once `prepare` has been called.
+        brokers: to be started side by side.
         accounts: who may log in.
 
     Raises:
