@@ -42,31 +42,41 @@ def build_care_batch(
         SealError: a content is beyond the padding's limit.
         StatementError: a draft's type or compartment is no name.
     """
-    alg = cose.EDDSA if signing == "single" else ED25519_OVER_BATCH
+    # One step for all drafts before the next step: between two seals, which fill the caches, each step would cost more.
+    headers = _write_headers(drafts, epochs, identity, now_s, cose.EDDSA if signing == "single" else ED25519_OVER_BATCH)
+    bodies = [
+        seal_body(header, draft.plaintext, epoch.public)
+        for header, draft, epoch in zip(headers, drafts, epochs, strict=True)
+    ]
+    statements = _sign(
+        [(header, sha256(body)) for header, body in zip(headers, bodies, strict=True)], identity, signing
+    )
+    return [
+        Letter(draft.subject, draft.cti, statement, body, keep_plaintext(draft, identity))
+        for draft, statement, body in zip(drafts, statements, bodies, strict=True)
+    ]
+
+
+def _write_headers(
+    drafts: Sequence[Care], epochs: Sequence[Epoch], identity: Identity, now_s: int, alg: int
+) -> list[bytes]:
     templates: dict[tuple[str, str, str, bool], CareTemplate] = {}  # looking one up in its cache costs ten times more
-    sealed = []
+    headers = []
     for draft, epoch in zip(drafts, epochs, strict=True):
         kind = draft.type, draft.content_type, draft.compartment, draft.replaces is not None
         template = templates.get(kind)
         if template is None:
             template = templates[kind] = template_of(CareForm(identity.network, identity.id, identity.kid, *kind, alg))
-        sealed.append(_seal(template, draft, epoch, identity, now_s))
-    parts = [(protected, sha256(body)) for protected, body in sealed]
+        changing = Changing(draft.subject, draft.cti, epoch.id, draft.replaces)
+        tag = template.compute_tag(identity.tag_secret, changing, draft.plaintext)
+        headers.append(template.write_header(changing, now_s, tag))
+    return headers
+
+
+def _sign(parts: list[tuple[bytes, bytes]], identity: Identity, signing: Signing) -> list[bytes]:
     if signing == "single":
-        statements = sign_singly(parts, identity.sign_key)
-    else:
-        statements = []
-        for start in range(0, len(parts), BATCH_SIZE):
-            statements += sign_as_batch(identity.network, parts[start : start + BATCH_SIZE], identity.sign_key)
-    return [
-        Letter(draft.subject, draft.cti, statement, body, keep_plaintext(draft, identity))
-        for draft, statement, (_, body) in zip(drafts, statements, sealed, strict=True)
-    ]
-
-
-def _seal(template: CareTemplate, draft: Care, epoch: Epoch, identity: Identity, now_s: int) -> tuple[bytes, bytes]:
-    """Protected header and body."""
-    changing = Changing(draft.subject, draft.cti, epoch.id, draft.replaces)
-    tag = template.compute_tag(identity.tag_secret, changing, draft.plaintext)
-    protected = template.write_header(changing, now_s, tag)
-    return protected, seal_body(protected, draft.plaintext, epoch.public)
+        return sign_singly(parts, identity.sign_key)
+    statements = []
+    for start in range(0, len(parts), BATCH_SIZE):
+        statements += sign_as_batch(identity.network, parts[start : start + BATCH_SIZE], identity.sign_key)
+    return statements
