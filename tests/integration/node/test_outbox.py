@@ -1,19 +1,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 from aiokafka import AIOKafkaConsumer
 
 from carenet.bus.looking import fetch_end_offsets
-from carenet.bus.publishing import Producer
+from carenet.bus.publishing import Producer, Record
 from carenet.bus.topics import topics_of
 from carenet.encoding import cbor
 from carenet.encoding.ids import encode_id
+from carenet.errors import TransportError
 from carenet.node.config import WorkerConfig
 from carenet.node.outbox import EntriesOutbox
 from carenet.store.store import Store
 from tests.support.chronicle import Chronicle
+from tests.support.waiting import until
 from tests.support.working import publish_fast, running, wait_for_size
 
 
@@ -63,6 +66,35 @@ async def test_what_was_not_marked_is_published_again(
     assert [value[2] for _, _, value in await _read(config, 5)] == [0, 1, 2, 1, 2]
     task.cancel()
     await asyncio.wait({task})
+
+
+class CutProducer(Producer):
+    """A producer whose line is cut right before each send, until it is mended."""
+
+    is_cut = True
+    tries = 0
+
+    async def send_all(self, topic: str, partition: int, records: Sequence[Record]) -> None:
+        self.tries += 1
+        if self.is_cut:
+            raise TransportError("the line is cut")
+        await super().send_all(topic, partition, records)
+
+
+async def test_nothing_is_marked_before_it_was_sent(
+    config: WorkerConfig, store: Store, producer: Producer, chronicle: Chronicle
+) -> None:
+    await _fold(config, producer, store, chronicle, 0)
+    await store._fetch("UPDATE partition_state SET published_index = 1 WHERE partition = 0")
+    topic = topics_of(config.genesis, config.node).entries.name
+    async with CutProducer(config.kafka) as cut:
+        task = asyncio.create_task(EntriesOutbox(store, cut, topic, 0).run())
+        await until(lambda: cut.tries > 1)
+        assert (await store.heads())[0].published_index == 1
+        cut.is_cut = False
+        assert [value[2] for _, _, value in await _read(config, 5)] == [0, 1, 2, 1, 2]
+        task.cancel()
+        await asyncio.wait({task})
 
 
 async def test_a_node_without_processors_publishes_no_entries(
