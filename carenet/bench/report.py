@@ -84,6 +84,14 @@ async def run_all(plan: Plan, known: Results, tick: Tick = lambda *_: None) -> R
     return results
 
 
+def _find_other_sizes(results: Results) -> tuple[str, ...]:
+    """The benches that were run with other options than those that the targets are about."""
+    full = plan_of(quick=False).commands
+    return tuple(
+        name for name, each in results.by_name.items() if each.command[: len(full.get(name, ()))] != full.get(name)
+    )
+
+
 async def _run_at_half(command: tuple[str, ...], results: Results) -> Result:
     limit = results.figure("fold", "events_per_s")
     if limit is None:
@@ -104,7 +112,7 @@ def write_report(directory: Path, results: Results) -> Path:
         for name, picture in drawn.items():
             (directory / FOLDER / f"{name}.svg").write_text(picture, encoding="utf-8")
         page = directory / PAGE
-        page.write_text(compose_page(results, FOLDER, drawn), encoding="utf-8")
+        page.write_text(compose_page(results, FOLDER, drawn, _find_other_sizes(results)), encoding="utf-8")
     except OSError as exc:
         raise SetupError(f"{exc.filename or directory} cannot be written: {exc.strerror}") from exc
     return page

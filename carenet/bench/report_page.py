@@ -12,6 +12,10 @@ _HEAD = """\
 Written by `carenet bench report` from `performance/results.json`; do not edit. Measured on {machine}. Each figure \
 stands beside its bare baseline of the same run.
 """
+_OTHER_SIZES = """\
+**Of other sizes than the targets are about: {names}.** The runs below say which; their rows show that they run, not \
+how fast this is.
+"""
 _LOAD = """\
 Load is how many processes wanted a core in the minute before: well above 0, others were at work too, and rates are \
 lower than the machine's. CPU figures suffer less.
@@ -47,17 +51,19 @@ Kills, stops, full disks, wrong clocks and builds that are broken on purpose are
 """
 
 
-def compose_page(results: Results, folder: str, pictures: Collection[str]) -> str:
+def compose_page(results: Results, folder: str, pictures: Collection[str], other_sizes: Collection[str] = ()) -> str:
     """The page as Markdown.
 
     Args:
         results: of as many benches as there are.
         folder: of the pictures, relative to the page's.
         pictures: names of those that were drawn.
+        other_sizes: benches that were run with other sizes than the targets are about.
     """
     parts = [
         "# Performance\n",
         _HEAD.format(machine=results.machine.describe()),
+        *([_OTHER_SIZES.format(names=", ".join(other_sizes))] if other_sizes else []),
         _table(("target", "figure", "baseline", "held against the target", "met"), [t.row(results) for t in TARGETS]),
         *(f"![{ALT[name]}]({folder}/{name}.svg)\n" for name in pictures),
         "## Runs\n",

@@ -50,6 +50,15 @@ def test_the_page_shows_the_pictures_that_are_there_and_no_others(tmp_path: Path
     assert page.count(".svg)") == len(drawn)
 
 
+def test_runs_of_other_sizes_are_named_and_those_of_the_targets_are_not(tmp_path: Path) -> None:
+    full = {name: Result(each, "now", 0.1, {}) for name, each in plan_of(quick=False).commands.items()}
+    full[HALF] = Result((*full[HALF].command, "--background", "9000"), "now", 0.1, {})
+    page = write_report(tmp_path, Results(RESULTS.machine, full)).read_text(encoding="utf-8")
+    assert "Of other sizes" not in page
+    page = write_report(tmp_path, Results(RESULTS.machine, full | RESULTS.by_name)).read_text(encoding="utf-8")
+    assert "**Of other sizes than the targets are about: fold, fanout.**" in page
+
+
 def test_the_same_results_give_the_same_page(tmp_path: Path) -> None:
     first = write_report(tmp_path / "a", RESULTS).read_bytes()
     again = read_results(tmp_path / "a" / "performance" / "results.json")
