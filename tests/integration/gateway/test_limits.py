@@ -71,6 +71,7 @@ async def test_connections_that_never_say_a_word_are_bounded_too(open_gateway: O
     with contextlib.suppress(ConnectionResetError):
         told = await reader.read()
     assert told == b"", "cut off without a word"
+    assert gateway.metrics.refused.labels("too_many_connections")._value.get() == 1, "and at once, not by a timeout"
     for each in [writer, *(writer for _, writer in silent)]:
         each.close()
 

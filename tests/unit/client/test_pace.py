@@ -6,6 +6,7 @@ import pytest
 
 from carenet.client.pace import Pace
 from carenet.errors import TransportError
+from tests.support.waiting import STRETCH
 
 
 async def turn(pace: Pace, done: list[int], number: int) -> None:
@@ -99,7 +100,8 @@ async def test_a_sender_that_is_cancelled_leaves_its_turn_to_others() -> None:
     pace._window = 1.0
     pace.hold(0)  # gives the turn to the first that is left
     tasks[1].cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    async with asyncio.timeout(5 * STRETCH):
+        await asyncio.gather(*tasks, return_exceptions=True)
     assert done == [2]
     assert pace._under_way == 0
 
