@@ -23,7 +23,7 @@ from tests.support.actors import Actor, actor, hpke_public, sign, signing_key
 from tests.support.model.naive_tree import naive_path, naive_root
 from tests.support.model.partitions import ACCEPTED, Model
 from tests.support.model.timeline import Line, Timeline
-from tests.support.world import COMPARTMENTS, Message, Patient, World, epoch_ids
+from tests.support.world import COMPARTMENTS, Message, Patient, World, epoch_ids, in_batch
 
 HOUR_MS = 3_600_000
 NULLABLE = ("organisation", "hpke", "until_ms")
@@ -397,8 +397,14 @@ class Author:
         known = self._epochs(patient).get(compartment)
         changes = self._changes({"compartment": compartment} | changes, by, patient.id)
         changes.setdefault("tag", sha256(changes.get("cti", b"") + b"tag")[:16] if "cti" in changes else None)
-        compartment = changes.pop("compartment")
-        return self.world.care(self._signer(by), patient, known[-1][0] if known else bytes(16), compartment, **changes)
+        compartment, epoch = changes.pop("compartment"), known[-1][0] if known else bytes(16)
+        signer = self._signer(by)
+        message = self.world.care(signer, patient, epoch, compartment, **changes)
+        if self.step.b % 3:
+            return message
+        # One of a batch, in the company of one that nobody ever sends.
+        unsent = self.world.care(signer, patient, epoch, compartment, **changes)
+        return in_batch(signer, [unsent, message, unsent])[1]
 
     def _give(self, patient: Patient, grantee: Actor, number: int, fields: dict[str, Any]) -> Message:
         until = (None, None, None, self.world.clock_ms + 60_000, None, self.world.clock_ms + HOUR_MS, None, 1)[number]
