@@ -139,6 +139,32 @@ def test_whom_the_subjects_partition_knows_as_suspended_reads_nothing(ward: Ward
     assert not view_of(ward.net).has_access(emergency, subject, 0)
 
 
+def test_the_audience_of_the_newest_entry_is_kept_and_yet_always_who_may_read_it(ward: Ward) -> None:
+    eventful(ward)
+    world, subject = ward.world, ward.patient.id
+    everybody = [row.id for row in view_of(ward.net).participants()]
+    ward.net.publish(world.suspend(world.authority, world.emergency))
+    ward.net.relay_all()
+    grown = view_of(Network(world))
+    seen = set()
+    for partition in range(world.genesis.partitions):
+        for entry in entries(ward.net, partition):
+            grown.apply(entry)
+            timeline = grown.timeline(subject)
+            if timeline is None:
+                assert grown.audience(subject, None, 0) == frozenset()
+                continue
+            for clock_ms in (world.clock_ms, world.clock_ms + 60_000):
+                for compartment in ("clinical", "medication", None):
+                    place = (timeline.next_seq - 1, compartment)
+                    wanted = {each for each in everybody if grown.may_read(each, subject, place, clock_ms)}
+                    assert grown.audience(subject, compartment, clock_ms) == wanted
+                    seen.add(frozenset(wanted))
+            timeline.audiences.clear()  # the clock is set back here, which it is not in life
+            grown.audience(subject, "clinical", world.clock_ms)
+    assert len(seen) > 4
+
+
 def test_an_entry_that_is_not_the_next_is_corruption(ward: Ward) -> None:
     view = view_of(Network(ward.world))
     first, second, *_ = entries(ward.net, 0)
