@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,18 @@ async def test_a_process_that_stands_still_for_a_while_and_goes_on_loses_and_dou
         run.assert_answered()
         await run.assert_undisturbed()
         assert run.clinic.heard(victim) == [EventKind.STARTING, EventKind.READY], "nobody restarted it"
+
+
+@pytest.mark.parametrize("befall", ["killed", "paused"])
+async def test_one_broker_of_three_that_goes_away_loses_and_doubles_nothing(tmp_path: Path, befall: str) -> None:
+    async with long_run(tmp_path, brokers=3) as run:
+        victim = "kafka-2"
+        strike = run.clinic.stack.kill if befall == "killed" else partial(_pause, run)
+        await run.go(lambda: strike(victim))
+        run.assert_answered()
+        await run.assert_undisturbed()
+        assert run.clinic.heard(victim)[-1] == EventKind.READY
+        assert all(len(run.clinic.heard(each)) == 2 for each in ("kafka-1", "kafka-3")), "the others went on"
 
 
 async def _pause(run: LongRun, victim: str) -> None:
