@@ -32,6 +32,9 @@ from carenet.statements.genesis import Genesis
 
 _PARTITIONS = 8
 _MANIFEST = "bench.json"
+# Both workers of a round are in the group before either is given partitions: else the first one would take all of them
+# and give half of them back after the start.
+_GATHER_S = 2.0
 _PUBLIC_KEYS = "SELECT DISTINCT subject, public FROM epochs WHERE compartment = $1 ORDER BY subject"
 # The stack's outbox announced the control statements, and its mark may be a second late: rounds announce care events.
 _ANNOUNCED = "UPDATE partition_state SET published_index = size"
@@ -178,7 +181,8 @@ async def ground(directory: Path, *, is_kept: bool, progress: Progress | None = 
         is_kept: whether the data is wanted afterwards.
         progress: told of Kafka's jars as they are fetched.
     """
-    kafka, postgres = EmbeddedKafka(directory, progress=progress), EmbeddedPostgres(directory)
+    kafka = EmbeddedKafka(directory, gather_s=_GATHER_S, progress=progress)
+    postgres = EmbeddedPostgres(directory)
     try:
         await kafka.start()
         await postgres.start()

@@ -4,7 +4,7 @@ A round of the fold:
 1. the database is a copy of the prepared one, so that the control statements are folded and no care event is;
 2. two workers, the processes that `carenet up` runs, start and share out the partitions. Before its first fetch each
    clears old halts of its partitions: a lock on that table is the starting gate, and when both wait there, both have
-   their partitions and have fetched nothing;
+   their partitions (`ground` says why these are their final ones) and have fetched nothing;
 3. the gate opens, which is when the clock starts; the commit after which no partition has anything left stops it.
    Commits are heard by their notifications, so nothing is polled meanwhile.
 

@@ -81,6 +81,7 @@ class EmbeddedKafka:
         directory: the state folder; Kafka's part is `kafka` in it.
         port: port for clients; 0 takes the last one if free, else any free one.
         seat: its place among several brokers, which says its folder and ports too; None for a broker that is alone.
+        gather_s: how long the first member of an empty consumer group waits for others; of a broker that is alone.
         cache: folder of the jars; None takes the one of the settings.
         progress: told of jars that are fetched.
 
@@ -95,6 +96,7 @@ class EmbeddedKafka:
         port: int = 0,
         *,
         seat: Seat | None = None,
+        gather_s: float = 0.0,
         cache: Path | None = None,
         progress: Progress | None = None,
     ) -> None:
@@ -103,6 +105,7 @@ class EmbeddedKafka:
         self.log_path = directory.absolute() / f"{self.name}.log"
         self._seat = seat
         self._wanted_port = port
+        self._gather_s = gather_s
         self._cache = cache
         self._progress = progress
         self._port = 0
@@ -213,7 +216,7 @@ class EmbeddedKafka:
         wanted = {"broker": self._wanted_port, "controller": 0}
         ports = Ports(**choose_ports(self.directory / "ports.json", wanted, forget=forget))
         self._port = ports.broker
-        return lone_properties(ports)
+        return lone_properties(ports, self._gather_s)
 
     async def _format(self, class_path: str) -> None:
         """Make the data folder; Java reads the accounts' passwords from a file, since every user can read argv."""

@@ -55,9 +55,14 @@ class Seat:
         return f"{CLUSTER_FOLDER}/{self.number}"
 
 
-def lone_properties(ports: Ports) -> str:
-    """For a broker that is alone, and asks nobody who it is."""
-    return _LONE.format(broker=ports.broker, controller=ports.controller) + _COMMON
+def lone_properties(ports: Ports, gather_s: float = 0.0) -> str:
+    """For a broker that is alone, and asks nobody who it is.
+
+    Args:
+        ports: where it listens.
+        gather_s: how long the first member of an empty consumer group waits for others before it is given partitions.
+    """
+    return _LONE.format(broker=ports.broker, controller=ports.controller) + _common(gather_s)
 
 
 def seat_properties(seat: Seat) -> str:
@@ -69,7 +74,11 @@ def seat_properties(seat: Seat) -> str:
         number=seat.number, voters=voters, broker=own.broker, controller=own.controller, admin=ADMIN, login=login,
         user=f'user_{ADMIN}="{password}"',
     )  # fmt: skip
-    return head + _COMMON
+    return head + _common(0.0)
+
+
+def _common(gather_s: float) -> str:
+    return _COMMON + f"group.initial.rebalance.delay.ms={gather_s * 1000:.0f}\n"
 
 
 _LONE = """\
@@ -134,8 +143,7 @@ log.retention.ms=-1
 log.retention.bytes=-1
 unclean.leader.election.enable=false
 num.partitions=1
-# Consumer groups: no wait for members that do not exist, short sessions allowed, few partitions to load.
-group.initial.rebalance.delay.ms=0
+# Consumer groups: short sessions allowed, few partitions to load; behind all of this, no wait for members unless asked.
 group.min.session.timeout.ms=500
 offsets.topic.num.partitions=4
 transaction.state.log.num.partitions=4

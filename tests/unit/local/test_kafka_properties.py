@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import uuid
 
+import pytest
+
 from carenet.local.kafka import format_argv
 from carenet.local.kafka_accounts import Accounts
 from carenet.local.kafka_properties import Ports, Seat, lone_properties, seat_properties
@@ -25,6 +27,11 @@ def test_a_lone_broker_asks_nobody_and_keeps_one_copy() -> None:
     assert {read[name] for name in read if name.endswith((".replication.factor", "min.isr", "insync.replicas"))} == {
         "1"
     }
+
+
+@pytest.mark.parametrize(("gather_s", "written"), [(0.0, "0"), (1.5, "1500")])
+def test_a_group_waits_for_members_only_where_that_is_asked(gather_s: float, written: str) -> None:
+    assert _read(lone_properties(PORTS[0], gather_s))["group.initial.rebalance.delay.ms"] == written
 
 
 def test_one_of_three_logs_in_and_is_asked_and_keeps_three_copies() -> None:
