@@ -29,7 +29,7 @@ MAX_RECEIVED_BYTES = 16 << 20  # an answer may carry many receipts and wraps
 _PING_INTERVAL_S = 10.0
 # A watcher that works on an update does not read pongs meanwhile; a peer that is silent for longer is gone.
 _PING_TIMEOUT_S = 60.0
-_TOO_MANY_WAIT_S = 5.0
+_TOO_MANY_WAIT_S = 2.0
 _MAX_WAIT_S = 60.0  # whatever a server asks for
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 

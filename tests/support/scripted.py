@@ -93,6 +93,8 @@ async def listening(gateway: Scripted) -> AsyncIterator[Scripted]:
     known = [Subprotocol(each) for each in gateway.subprotocols]
     server = await serve(gateway.handle, "127.0.0.1", 0, subprotocols=known, close_timeout=1)
     gateway.url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    yield gateway
-    server.close()
-    await server.wait_closed()
+    try:
+        yield gateway
+    finally:
+        server.close()
+        await server.wait_closed()

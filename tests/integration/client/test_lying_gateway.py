@@ -183,7 +183,7 @@ async def test_too_many_requests_are_waited_for():
             return None
         return await echo(request, socket)
 
-    async with listening(Scripted(WORLD, too_many_once)) as gateway, Session(gateway.url, ALICE, 5) as session:
+    async with listening(Scripted(WORLD, too_many_once)) as gateway, Session(gateway.url, ALICE, 20) as session:
         started = asyncio.get_running_loop().time()
         assert (await session.ask("describe"))["said"] == "describe"
         assert asyncio.get_running_loop().time() - started > 0.9
