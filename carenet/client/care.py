@@ -42,7 +42,7 @@ def connect(
     Args:
         gateway: `ws://host:port` or `wss://host:port`.
         identity: the participant's keys, or its key file (`CARENET_PASSPHRASE` opens an encrypted one).
-        kafka: `host:port` of Kafka; None publishes through the gateway.
+        kafka: `host:port` of Kafka, or how to log in there; None publishes through the gateway.
         options: see `Options`.
 
     Raises (on entering):
