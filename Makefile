@@ -29,7 +29,7 @@ test: lint
 
 # Tests of one stack share a group (one after the other), simulations fill the other core; what measures runs alone.
 test-long: install
-	@echo "about an hour and a half on two idle cores: faults and simulations first (one hour), then the soak"
+	@echo "about three quarters of an hour on two idle cores: faults beside simulations, then the soak by itself"
 	$(BIN)/python -m pytest -m 'long and not alone' -n 2 --dist loadgroup --durations=15
 	$(BIN)/python -m pytest -m 'long and alone' -s
 
