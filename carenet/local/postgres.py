@@ -51,7 +51,8 @@ host  all {USER} 127.0.0.1/32 scram-sha-256
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "max_connections": "200",
-    "shared_buffers": "128MB",
+    # What is written goes to disk when PostgreSQL finds the time, not when it finds no room; taken as it is used.
+    "shared_buffers": "512MB",
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
     "fsync": "on",

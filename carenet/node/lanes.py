@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Executor
 
 import structlog
 
@@ -49,7 +48,6 @@ class Lanes:
         topics: the node's.
         store: the node's.
         producer: to Kafka, for checkpoints and entries.
-        executor: runs the pure work of larger batches.
         metrics: counts.
 
     Attributes:
@@ -66,11 +64,10 @@ class Lanes:
         store: Store,
         producer: Producer,
         *,
-        executor: Executor,
         metrics: FoldMetrics,
     ) -> None:
         self._config, self._topics, self._store, self._producer = config, topics, store, producer
-        self._executor, self._metrics = executor, metrics
+        self._metrics = metrics
         self._lanes: dict[int, Lane] = {}
         self._opened_at: dict[int, int] = {}  # offset at which each partition's last lane began
         self._backoffs: dict[int, Backoff] = {}
@@ -161,7 +158,7 @@ class Lanes:
         lane = Lane(
             state,
             store,
-            Pipeline(store, scope, self._executor),
+            Pipeline(store, scope),
             signer=CheckpointSigner(
                 store,
                 self._producer,

@@ -1,11 +1,16 @@
-"""Deciding a batch of one partition: prepare, load, fold; pure work in a thread, loading in between.
+"""Deciding a batch of one partition: prepare, load, fold.
 
     batch = await pipeline.prepare(records)            # may run while the batch before commits: it reads no state
     effects = await pipeline.decide(batch, state)      # reads the rows that the batch wants, writes nothing
 
-While events trickle in, asking whether an id was used before would be half the way to the commit. So a few events that
-want nothing else are decided as if it was not, and the commit, which cannot insert an id twice, says so if it was:
-`decide_again` then asks.
+Asking the store whether each id was used before costs a small batch half the way to its commit, and a large one a
+tenth of its work. So a batch is first decided as if its ids were not used. The commit, which cannot insert an id twice,
+says so if one was; and where anything was refused the batch is decided again before its commit, since that a statement
+was accepted before comes before all other reasons. `decide_again` asks.
+
+All of it runs on the worker's one thread, in slices between which the loop gets its turn. A second thread would verify
+on another core, but every batch would be handed to and fro under the interpreter's lock, which costs more than a tenth
+of the whole: a node that has cores to spare runs a worker on each.
 
 Signatures are verified in `prepare` for signers whose key was seen before. A key is only a hint there: `fold` decides
 whether it is the current one, and verifies under that one if it is another.
@@ -14,10 +19,9 @@ whether it is the current one, and verifies under that one if it is another.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Protocol
 
 from carenet.rules.effects import Effects
 from carenet.rules.fold import fold, needs
@@ -36,13 +40,11 @@ from carenet.rules.rows import (
 )
 from carenet.rules.view import View
 
-_INLINE = 16  # records; fewer cost less than handing them to a thread and back
-_ASK_AFTERWARDS = 200  # batches for which ids are asked for after one was found to be used: repeats come in numbers
+_SLICE = 256  # records that are prepared before others have a turn, some 15 ms
+_ASK_AFTERWARDS = 100  # batches for which ids are asked for when a guess was no use: refusals come in numbers
 _MAX_KNOWN = 100_000  # keys that are remembered, about 10 MB
 _MAX_KEPT = 20_000  # rows that are remembered, about 20 MB
 _KEPT = (ParticipantKey, SubjectKey, EpochsKey, GrantsKey)  # asked for again and again, unlike ids and digests
-
-_Result = TypeVar("_Result")
 
 
 class RowSource(Protocol):
@@ -71,13 +73,11 @@ class Pipeline:
     Args:
         source: where rows are loaded from.
         scope: the network's constants and the partition.
-        executor: runs the pure work of larger batches.
     """
 
-    def __init__(self, source: RowSource, scope: Scope, executor: Executor) -> None:
+    def __init__(self, source: RowSource, scope: Scope) -> None:
         self._source = source
         self._scope = scope
-        self._executor = executor
         self._known: dict[bytes, bytes] = {}  # participant id → a signing key of its
         self._kept: dict[Key, Row | None] = {}  # as committed; see `note_commit`
         self._permits = Permits()
@@ -86,7 +86,11 @@ class Pipeline:
 
     async def prepare(self, records: Sequence[RawRecord]) -> PreparedBatch:
         """Parse the records, hash their bodies and verify what can be verified."""
-        prepared = await self._compute(len(records), _prepare_all, records, self._scope, self._known)
+        prepared: list[Prepared] = []
+        for at in range(0, len(records), _SLICE):
+            if at:
+                await asyncio.sleep(0)
+            prepared += _prepare_all(records[at : at + _SLICE], self._scope, self._known)
         return PreparedBatch(prepared, records[-1].offset + 1)
 
     async def decide(self, batch: PreparedBatch, state: PartitionState) -> Effects:
@@ -95,27 +99,28 @@ class Pipeline:
         Raises:
             TransportError: rows could not be loaded.
         """
-        self._permits.attach(batch.records, state)
         self._asking = max(0, self._asking - 1)
-        guessed = {} if self._asking else _guess_unused(batch.records)
-        return await self._decide(batch, state, guessed)
+        if self._asking:
+            return await self._decide(batch, state, {})
+        effects = await self._decide(batch, state, _guess_unused(batch.records))
+        faulty = sum(record.fault is not None for record in batch.records)  # refused whatever was there before
+        return effects if len(effects.rejected) == faulty else await self.decide_again(batch, state)
 
     async def decide_again(self, batch: PreparedBatch, state: PartitionState) -> Effects:
-        """As `decide`, after the commit of what that said found a used id.
+        """As `decide`, asking for each id: after the commit of what that said found a used one.
 
         Raises:
             TransportError: rows could not be loaded.
         """
-        self._permits = Permits()  # it learned from statements that were not accepted
-        self._permits.attach(batch.records, state)
+        self._permits = Permits()  # it may have learned from a statement that is not accepted
         self._asking = _ASK_AFTERWARDS
         return await self._decide(batch, state, {})
 
     async def _decide(self, batch: PreparedBatch, state: PartitionState, guessed: Mapping[Key, Row | None]) -> Effects:
-        count = len(batch.records)
+        self._permits.attach(batch.records, state)
         loaded: dict[Key, Row | None] = dict(guessed)
         view = View(loaded, permits=self._permits)
-        while missing := await self._compute(count, needs, batch.records, view, self._scope):
+        while missing := needs(batch.records, view, self._scope):
             kept = {key: self._kept[key] for key in missing if key in self._kept}
             loaded.update(kept)
             if len(kept) < len(missing):
@@ -123,7 +128,7 @@ class Pipeline:
                 loaded.update(rows)
                 self._learn(rows)
         self._read = loaded
-        return await self._compute(count, fold, batch.records, view, state, self._scope, batch.next_offset)
+        return fold(batch.records, view, state, self._scope, batch.next_offset)
 
     def note_commit(self, effects: Effects) -> None:
         """Say that the last decision was committed: what it read and wrote stays at hand for the next ones.
@@ -142,17 +147,9 @@ class Pipeline:
             self._known.clear()
         self._known.update((row.id, row.sign) for row in rows.values() if isinstance(row, ParticipantRow))
 
-    async def _compute(self, count: int, work: Callable[..., _Result], *args: Any) -> _Result:
-        """Run pure work on `count` records where it does not keep the loop from fetching and committing."""
-        if count < _INLINE:
-            return work(*args)
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work, *args)
-
 
 def _guess_unused(records: Sequence[Prepared]) -> dict[Key, Row | None]:
-    """The ids of a few records that want nothing else of the store, as if they were not used."""
-    if len(records) >= _INLINE or any(record.permit is None for record in records):
-        return {}
+    """The ids of records, as if they were not used."""
     return {record.id_key: None for record in records if record.id_key is not None}
 
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 
 import structlog
@@ -104,9 +103,7 @@ class FoldWorker:
             await store.create_schema(config.genesis)
             await store.seed(config.genesis)
             producer = await stack.enter_async_context(Producer(config.kafka))
-            executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="verify")
-            stack.callback(executor.shutdown, wait=False, cancel_futures=True)
-            lanes = Lanes(config, self._topics, store, producer, executor=executor, metrics=self.metrics)
+            lanes = Lanes(config, self._topics, store, producer, metrics=self.metrics)
             reader = await stack.enter_async_context(self._reader(lanes))
             self._lanes, self._away = lanes, {}
             stack.callback(setattr, self, "_lanes", None)

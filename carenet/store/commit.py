@@ -3,7 +3,7 @@
 Order of writes (README.md says why):
 1. `partition_state`: the compare-and-set, which also locks the partition's row; the notification goes with it;
 2. entries, tiles and refusals by COPY;
-3. the decision state: subjects and used ids set by set, the rarer rows one by one.
+3. the decision state: subjects set by set, used ids by COPY, the rarer rows one by one.
 """
 
 from __future__ import annotations
@@ -77,10 +77,7 @@ FROM unnest($2::bytea[], $3::text[], $4::bigint[], $5::bytea[], $6::text[], $7::
     AS new(subject, kind, next_seq, head, custodians, write, emergency)
 {SET_SUBJECT}
 """  # noqa: S608 - constants of ours
-_PUT_IDEMPOTENCY = """
-INSERT INTO idempotency (partition, subject, iss_cti, digest, tag)
-SELECT $1, * FROM unnest($2::bytea[], $3::bytea[], $4::bytea[], $5::bytea[])
-"""
+_IDEMPOTENCY_COLUMNS = ("partition", "subject", "iss_cti", "digest", "tag")
 _PUT_PARTICIPANT = """
 INSERT INTO participants (partition, id, name, organisation, roles, may_give, sign, hpke, retired, statements,
     suspended)
@@ -147,9 +144,12 @@ async def write_rows(connection: Any, partition: int, rows: Mapping[Key, Row]) -
     subjects = [row for row in rows.values() if isinstance(row, SubjectRow)]
     if subjects:
         await connection.execute(_PUT_SUBJECTS, partition, *subject_columns(subjects))
-    used = [(key, row) for key, row in rows.items() if isinstance(row, IdempotencyRow)]
-    if used:
-        await connection.execute(_PUT_IDEMPOTENCY, partition, *idempotency_columns(used))
+    used = [
+        (partition, key.in_subject, key.iss_cti, row.digest, row.tag)
+        for key, row in rows.items()
+        if isinstance(key, IdempotencyKey) and isinstance(row, IdempotencyRow)
+    ]
+    await _copy(connection, "idempotency", _IDEMPOTENCY_COLUMNS, used)
     for statement, records in _rare_records(partition, rows).items():
         await connection.executemany(statement, records)
 

@@ -1,16 +1,11 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
-
-import pytest
 
 from carenet.ledger.tree import Tree
 from carenet.node.pipeline import Pipeline
 from carenet.rules.fold import genesis_rows
-from carenet.rules.prepare import Prepared, scope_of
+from carenet.rules.prepare import scope_of
 from carenet.rules.rows import Key, PartitionState, Row
 from tests.support.chronicle import Chronicle, genesis_of
 from tests.support.folding import raw_records
@@ -32,24 +27,18 @@ class Rows:
         return {key: self.rows.get(key) for key in keys}
 
 
-@pytest.fixture
-def executor() -> Iterator[Executor]:
-    with ThreadPoolExecutor(1) as pool:
-        yield pool
-
-
 def _story(events: int) -> list:
     chronicle = Chronicle(GENESIS)
     anna = chronicle.patient("anna")
     return raw_records([*chronicle.founding(), chronicle.open(anna), *(chronicle.care(anna) for _ in range(events))])
 
 
-async def test_batches_of_any_size_are_decided_alike(executor: Executor) -> None:
+async def test_batches_of_any_size_are_decided_alike() -> None:
     records = _story(40)
     roots = []
     for size in (1, 7, len(records)):
         source, state = Rows(), PartitionState(0, 0, 0, Tree())
-        pipeline = Pipeline(source, SCOPE, executor)
+        pipeline = Pipeline(source, SCOPE)
         for at in range(0, len(records), size):
             effects = await pipeline.decide(await pipeline.prepare(records[at : at + size]), state)
             assert effects.rejected == ()
@@ -60,29 +49,26 @@ async def test_batches_of_any_size_are_decided_alike(executor: Executor) -> None
     assert len(set(roots)) == 1
 
 
-async def test_a_large_batch_keeps_the_loop_free_and_a_small_one_stays_on_it(
-    executor: Executor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    threads: list[threading.Thread] = []
-    is_signed_by = Prepared.is_signed_by
+async def test_others_have_a_turn_while_a_large_batch_is_prepared() -> None:
+    turns = 0
 
-    def noting(self: Prepared, public: bytes) -> bool:
-        threads.append(threading.current_thread())
-        return is_signed_by(self, public)
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
 
-    monkeypatch.setattr(Prepared, "is_signed_by", noting)
-    records = _story(40)
-    for count, is_here in ((3, True), (len(records), False)):
-        threads.clear()
-        pipeline = Pipeline(Rows(), SCOPE, executor)
-        await pipeline.decide(await pipeline.prepare(records[:count]), PartitionState(0, 0, 0, Tree()))
-        assert {each is threading.main_thread() for each in threads} == {is_here}
+    others = asyncio.create_task(take_turns())
+    records = _story(1)
+    await Pipeline(Rows(), SCOPE).prepare(records * 300)
+    others.cancel()
+    assert turns >= 3
 
 
-async def test_signers_that_are_known_are_verified_before_anything_is_decided(executor: Executor) -> None:
+async def test_signers_that_are_known_are_verified_before_anything_is_decided() -> None:
     records = _story(3)
-    source, pipeline = Rows(), Pipeline(Rows(), SCOPE, executor)
-    pipeline = Pipeline(source, SCOPE, executor)
+    source = Rows()
+    pipeline = Pipeline(source, SCOPE)
     first = await pipeline.decide(await pipeline.prepare(records[:3]), PartitionState(0, 0, 0, Tree()))
     assert not any(each._verified for each in (await pipeline.prepare(records[3:])).records)
     source.rows.update(first.writes)
@@ -92,19 +78,19 @@ async def test_signers_that_are_known_are_verified_before_anything_is_decided(ex
     )
 
 
-async def test_rows_are_asked_for_a_batch_at_a_time(executor: Executor) -> None:
+async def test_rows_are_asked_for_a_batch_at_a_time() -> None:
     source = Rows()
-    pipeline = Pipeline(source, SCOPE, executor)
+    pipeline = Pipeline(source, SCOPE)
     batch = await pipeline.prepare(_story(40))
     assert source.asked == 0
     await asyncio.gather(pipeline.decide(batch, PartitionState(0, 0, 0, Tree())))
     assert source.asked <= 4
 
 
-async def test_what_was_committed_stays_at_hand_and_decides_alike(executor: Executor) -> None:
+async def test_what_was_committed_stays_at_hand_and_decides_alike() -> None:
     records = _story(20)
     source, state = Rows(), PartitionState(0, 0, 0, Tree())
-    pipeline = Pipeline(source, SCOPE, executor)
+    pipeline = Pipeline(source, SCOPE)
     asked = []
     for record in records:
         before = source.asked
@@ -114,16 +100,16 @@ async def test_what_was_committed_stays_at_hand_and_decides_alike(executor: Exec
         pipeline.note_commit(effects)
         state = effects.state
         asked.append(source.asked - before)
-    undisturbed = Pipeline(Rows(), SCOPE, executor)
+    undisturbed = Pipeline(Rows(), SCOPE)
     again = await undisturbed.decide(await undisturbed.prepare(records), PartitionState(0, 0, 0, Tree()))
     assert state.tree.root() == again.state.tree.root()
     assert asked[-1] == 0
 
 
-async def test_a_decision_that_was_not_committed_leaves_nothing_behind(executor: Executor) -> None:
+async def test_a_decision_that_was_not_committed_leaves_nothing_behind() -> None:
     records = _story(1)
     source, state = Rows(), PartitionState(0, 0, 0, Tree())
-    pipeline = Pipeline(source, SCOPE, executor)
+    pipeline = Pipeline(source, SCOPE)
     lost = await pipeline.decide(await pipeline.prepare(records), state)
     again = await pipeline.decide(await pipeline.prepare(records), state)
     assert again.accepted == lost.accepted
