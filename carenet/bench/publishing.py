@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,17 @@ from carenet.bench.contents import Patient, draft_event, read_patients
 from carenet.bench.crew import Task, Work, work_shift
 from carenet.bus.publishing import Producer, Record
 from carenet.client.building import Signing, build_care_batch
+from carenet.client.drafts import Care
+from carenet.client.subjects import Epoch
 from carenet.encoding.ids import encode_id
 from carenet.local.founding import read_genesis
 from carenet.sealing.identity import Identity
 from carenet.sealing.keyfile import load_identity
-from carenet.statements.batch import MAX_BATCH
 from carenet.statements.genesis import Genesis
 from carenet.statements.records import RecordValue, encode_record, partition_of
 
-_CHUNK = MAX_BATCH  # events of which all are made before the first is sent: where it may, one signature covers them
+_CHUNK = 1024  # events of which all are made before the first is sent
+Draft = tuple[Care, Epoch]
 
 
 async def prepare(stack: AsyncExitStack, task: Task) -> Work:
@@ -41,20 +43,19 @@ async def prepare(stack: AsyncExitStack, task: Task) -> Work:
     identity, patients = load_identity(Path(task["key"])), read_patients(Path(task["patients"]))
     places = find_places(patients, genesis)
     producer = await stack.enter_async_context(Producer(task["kafka"]))
-    numbers = range(task["first"], task["events"], task["step"])
+    said = [draft(number, patients) for number in range(task["first"], task["events"], task["step"])]
 
     async def work() -> int:
         sending: asyncio.Future[Any] | None = None
-        for start in range(0, len(numbers), _CHUNK):
-            chunk = [(number, patients[number % len(patients)]) for number in numbers[start : start + _CHUNK]]
-            made = make_records(chunk, identity, task["signing"], places)
+        for start in range(0, len(said), _CHUNK):
+            made = make_records(said[start : start + _CHUNK], identity, task["signing"], places)
             if sending is not None:
                 await sending
             sending = asyncio.gather(*(producer.send_all(genesis.topic, each, made[each]) for each in made))
             await asyncio.sleep(0)  # hands them to the producer before the next ones keep the loop busy
         if sending is not None:
             await sending
-        return len(numbers)
+        return len(said)
 
     return work
 
@@ -65,18 +66,24 @@ def find_places(patients: Iterable[Patient], genesis: Genesis) -> dict[bytes, in
     return {each.subject: partition_of(encode_id(each.subject), network_key, genesis.partitions) for each in patients}
 
 
+def draft(number: int, patients: Sequence[Patient]) -> Draft:
+    """What an event says: whoever publishes has that before."""
+    patient = patients[number % len(patients)]
+    return draft_event(number, patient), patient.epoch
+
+
 def make_records(
-    chunk: list[tuple[int, Patient]], identity: Identity, signing: Signing, places: dict[bytes, int]
+    chunk: Sequence[Draft], identity: Identity, signing: Signing, places: dict[bytes, int]
 ) -> dict[int, list[Record]]:
     """The records of some events, by partition.
 
     Args:
-        chunk: the events' numbers, and whom each is about.
+        chunk: what the events say, and the epoch that each is sealed to.
         identity: who says it.
         signing: singly, or in batches.
         places: as `find_places` found them.
     """
-    drafts, epochs = [draft_event(*each) for each in chunk], [patient.epoch for _, patient in chunk]
+    drafts, epochs = zip(*chunk, strict=True)
     made: dict[int, list[Record]] = {}
     for letter in build_care_batch(drafts, epochs, identity, int(time.time()), signing):
         value = encode_record(RecordValue(letter.statement, letter.body))
