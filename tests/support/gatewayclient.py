@@ -1,4 +1,4 @@
-"""A bare client of the gateway, in either subprotocol, which does what a test says and no more, and a node without Kafka.
+"""A bare client of the gateway, in either subprotocol, that does what a test says, and a node without Kafka.
 
 `Client` speaks frames; nothing of the SDK is used. `House` folds messages straight into a real store, as the worker
 would, and signs checkpoints when asked.
