@@ -30,8 +30,9 @@ Rounds alternate bare pipeline, singly signed, with the entries topic, and batch
 figures are medians of five. CPU is user and system time of workers, PostgreSQL and Kafka from /proc, ended children \
 included. The baseline pipeline is two processes from aiokafka's `getmany` by COPY into a table without an index. \
 Verifications are libsodium's Ed25519 on one core, at the length of a real event's Sig_structure, in CPU time: what \
-else runs does not make the baseline slow. Publishing: two processes that seal, sign and send with acks=all, without \
-spool and outcomes; its baseline only seals (HPKE) and signs as many bytes. Batches are the SDK's.
+else runs does not make the baseline slow. Publishing: two processes that seal, sign in batches and send with \
+acks=all, without spool and outcomes, what is said being there before; its baseline only seals (HPKE) and signs \
+(singly) as many bytes. Batches are the SDK's.
 - **latency**: one process publishes straight to Kafka and watches through the gateway; bare records of an event's \
 size go through plain aiokafka in the same seconds. At half of the fold's limit another process sends as many events a \
 second about patients that nobody watches, made before, and two workers fold.

@@ -53,13 +53,10 @@ class Results:
     by_name: dict[str, Result]
 
     def figure(self, name: str, *keys: str) -> float | None:
-        """A figure of a bench by its path of keys (of a list, the place in digits); None where there is none."""
+        """A figure of a bench by its path of keys; None where there is none."""
         value: Any = self.by_name[name].figures if name in self.by_name else None
         for key in keys:
-            if isinstance(value, list) and key.isdecimal() and int(key) < len(value):
-                value = value[int(key)]
-            else:
-                value = value.get(key) if isinstance(value, Mapping) else None
+            value = value.get(key) if isinstance(value, Mapping) else None
         return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from carenet.bench.machine import Machine
 from carenet.bench.results import Result, Results
+from carenet.bench.soak_report import Slice, SoakReport, Start, Starts
 from carenet.bench.targets import TARGETS, Target
 
 MACHINE = Machine("a processor", 2, 1 << 34)
@@ -31,10 +32,16 @@ def test_latency_is_held_against_bare_kafka_of_the_same_run() -> None:
     assert _met(_results(latency=latency, latency_half=latency), "latency_half") == [True]
 
 
-def test_starts_are_read_out_of_lists() -> None:
-    soak = {"worker_rss_ratio": 1.1, "gateway_rss_ratio": 1.2, "fold_rate_ratio": 0.9}
-    results = _results(soak={**soak, "worker_start_s": [2.0, 3.1], "gateway_start_s": [1.0, 1.0]})
-    assert _met(results, "soak") == [True, False, True, False, True]
+def test_starts_after_a_soak_are_held_against_those_before_it() -> None:
+    soak: dict[str, object] = {"worker_rss_ratio": 1.1, "gateway_rss_ratio": 1.2, "fold_rate_ratio": 0.9}
+    soak |= {"early_start": {"worker_s": 2.0, "gateway_s": 1.0}, "late_start": {"worker_s": 3.1, "gateway_s": 1.0}}
+    assert _met(_results(soak=soak), "soak") == [True, False, True, False, True]
+
+
+def test_what_a_soak_prints_has_a_figure_for_each_of_its_targets() -> None:
+    starts, piece = Starts([Start(1.0, 1.0)], [Start(1.0, 1.0)]), Slice(100, 1.0, 1.0, 1 << 20, 1 << 20)
+    report = SoakReport([piece] * 3, starts, starts, owed=1, lost=0, doubled=0, database_bytes=1, disk_bytes=1)
+    assert None not in _met(_results(soak=report.to_map()), "soak")
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda each: each.what)
