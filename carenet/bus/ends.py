@@ -8,7 +8,7 @@ from typing import Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from carenet.bus.faults import finish_connecting, limit_repeated_logs, translated
+from carenet.bus.faults import connect_or_close, finish_connecting, limit_repeated_logs, translated
 from carenet.bus.reading import stop_consumer
 from carenet.bus.security import KafkaAt, client_options, open_client
 
@@ -31,6 +31,7 @@ class TopicEnds:
     def __init__(self, at: KafkaAt, topic: str, partitions: int) -> None:
         self._at = at
         self._topic = topic
+        self._doing = f"looking where {topic} ends"
         self._partitions = [TopicPartition(topic, each) for each in range(partitions)]
         self._consumer: AIOKafkaConsumer | None = None
 
@@ -39,19 +40,14 @@ class TopicEnds:
 
     async def __aenter__(self) -> Self:
         limit_repeated_logs()
-        with translated(f"looking where {self._topic} ends"):
-            self._consumer = AIOKafkaConsumer(
-                **client_options(self._at),
-                auto_offset_reset="none",
-                enable_auto_commit=False,
-                request_timeout_ms=int(_TIMEOUT_S * 1000),
-            )
-            try:
-                async with asyncio.timeout(_TIMEOUT_S):
-                    await finish_connecting(open_client(self._at, self._consumer.start()))
-            except BaseException:
-                await self._close()
-                raise
+        self._consumer = AIOKafkaConsumer(
+            **client_options(self._at),
+            auto_offset_reset="none",
+            enable_auto_commit=False,
+            request_timeout_ms=int(_TIMEOUT_S * 1000),
+        )
+        connecting = finish_connecting(open_client(self._at, self._consumer.start()))
+        await connect_or_close(self._doing, _TIMEOUT_S, connecting, self._close)
         return self
 
     async def __aexit__(
@@ -66,7 +62,7 @@ class TopicEnds:
             TransportError: Kafka does not answer.
         """
         assert self._consumer is not None, "asked while it is open"
-        with translated(f"looking where {self._topic} ends"):
+        with translated(self._doing):
             async with asyncio.timeout(_TIMEOUT_S):
                 ends = await self._consumer.end_offsets(self._partitions)
         return {at.partition: ends[at] for at in self._partitions}

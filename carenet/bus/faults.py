@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -65,6 +65,30 @@ def translated(doing: str) -> Iterator[None]:
         raise TransportError(f"{doing}: no answer from Kafka in time") from exc
     except (KafkaError, ConsumerStoppedError, OSError) as exc:
         raise TransportError(f"{doing}: {type(exc).__name__}: {exc}") from exc
+
+
+async def connect_or_close(
+    doing: str, timeout_s: float, connecting: Coroutine[Any, Any, None], close: Callable[[], Awaitable[None]]
+) -> None:
+    """Connect a client that its owner has made, and have it closed if that fails or is cancelled.
+
+    Args:
+        doing: what is tried, for messages.
+        timeout_s: seconds that it gets.
+        connecting: the call of aiokafka that connects.
+        close: closes the client.
+
+    Raises:
+        SetupError: Kafka does not take the login.
+        TransportError: Kafka cannot be reached in time.
+    """
+    try:
+        with translated(doing):
+            async with asyncio.timeout(timeout_s):
+                await connecting
+    except BaseException:
+        await close()
+        raise
 
 
 async def finish_connecting(connecting: Coroutine[Any, Any, None]) -> None:

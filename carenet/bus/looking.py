@@ -11,12 +11,12 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import OffsetOutOfRangeError
 
 from carenet.bus.faults import finish_connecting, limit_repeated_logs, translated
 from carenet.bus.reading import raw_record, stop_consumer
 from carenet.bus.security import KafkaAt, client_options, open_client
+from carenet.bus.topics import open_admin
 from carenet.errors import SetupError
 from carenet.rules.prepare import RawRecord
 
@@ -39,17 +39,11 @@ async def fetch_committed(at: KafkaAt, group: str, topic: str, timeout_s: float 
     """How far a consumer group says that it is, by partition; those of which it has said nothing are left out.
 
     Raises:
+        SetupError: Kafka does not take the login, or does not allow it.
         TransportError: Kafka does not answer.
     """
-    limit_repeated_logs()
-    with translated(f"asking {at} about the group {group}"):
-        admin = AIOKafkaAdminClient(**client_options(at), request_timeout_ms=int(timeout_s * 1000))
-        try:
-            async with asyncio.timeout(timeout_s):
-                await finish_connecting(open_client(at, admin.start()))
-                committed = await admin.list_consumer_group_offsets(group)
-        finally:
-            await admin.close()
+    async with open_admin(at, timeout_s, f"the group {group}") as admin:
+        committed = await admin.list_consumer_group_offsets(group)
     return {at.partition: each.offset for at, each in committed.items() if at.topic == topic and each.offset >= 0}
 
 
@@ -72,16 +66,16 @@ async def fetch_records(
     async with _look(at, topic, timeout_s) as (consumer, partitions):
         ends = await consumer.end_offsets(partitions)
         for partition, offset in places.items():
-            at = TopicPartition(topic, partition)
-            found[partition] = await _fetch_one(consumer, at, offset) if 0 <= offset < ends.get(at, 0) else None
+            place = TopicPartition(topic, partition)
+            found[partition] = await _fetch_one(consumer, place, offset) if 0 <= offset < ends.get(place, 0) else None
     return found
 
 
-async def _fetch_one(consumer: AIOKafkaConsumer, at: TopicPartition, offset: int) -> RawRecord | None:
-    consumer.assign([at])
-    consumer.seek(at, offset)
+async def _fetch_one(consumer: AIOKafkaConsumer, place: TopicPartition, offset: int) -> RawRecord | None:
+    consumer.assign([place])
+    consumer.seek(place, offset)
     try:
-        record = raw_record(await consumer.getone(at))
+        record = raw_record(await consumer.getone(place))
     except OffsetOutOfRangeError:
         return None
     return record if record.offset == offset else None

@@ -15,7 +15,7 @@ from typing import NamedTuple, Self
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from carenet.bus.faults import ends_within, limit_repeated_logs, translated
+from carenet.bus.faults import connect_or_close, ends_within, limit_repeated_logs, translated
 from carenet.bus.security import KafkaAt, client_options, open_client
 from carenet.bus.topics import MAX_MESSAGE_BYTES
 from carenet.encoding.ids import encode_id
@@ -74,13 +74,8 @@ class Producer:
             max_batch_size=_BATCH_BYTES,
             request_timeout_ms=int(self._timeout_s * 1000),
         )
-        try:
-            with translated(f"connecting to Kafka at {self._at}"):
-                async with asyncio.timeout(self._timeout_s):
-                    await open_client(self._at, self._producer.start())
-        except BaseException:
-            await self._close()
-            raise
+        connecting = open_client(self._at, self._producer.start())
+        await connect_or_close(f"connecting to Kafka at {self._at}", self._timeout_s, connecting, self._close)
         return self
 
     async def __aexit__(

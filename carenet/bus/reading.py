@@ -24,7 +24,7 @@ from typing import Any, Self
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from carenet.bus.faults import LostHistoryError, ends_within, limit_repeated_logs, translated
+from carenet.bus.faults import LostHistoryError, connect_or_close, ends_within, limit_repeated_logs, translated
 from carenet.bus.security import KafkaAt, client_options, open_client
 from carenet.errors import TransportError
 from carenet.rules.prepare import RawRecord
@@ -122,13 +122,8 @@ class BatchReader:
             max_partition_fetch_bytes=_PARTITION_BYTES,
         )
         self._consumer.subscribe([self._topic], listener=_Listener(self._on_revoked, self._on_assigned))
-        try:
-            with translated(f"joining {self._group} at {self._at}"):
-                async with asyncio.timeout(_START_TIMEOUT_S):
-                    await open_client(self._at, self._consumer.start())
-        except BaseException:
-            await self._close()
-            raise
+        connecting = open_client(self._at, self._consumer.start())
+        await connect_or_close(f"joining {self._group} at {self._at}", _START_TIMEOUT_S, connecting, self._close)
         return self
 
     async def __aexit__(
