@@ -25,6 +25,7 @@ from carenet.gateway.authority import Authority
 from carenet.gateway.describe import Describer
 from carenet.gateway.door import Door
 from carenet.gateway.feed import Feed, load_authority, watch_expiry
+from carenet.gateway.greeting import authenticate
 from carenet.gateway.http import Pages
 from carenet.gateway.limits import Limits
 from carenet.gateway.messages import CODECS
@@ -33,7 +34,8 @@ from carenet.gateway.outcomes import Outcomes
 from carenet.gateway.publishing import Publishing
 from carenet.gateway.push import GOING_AWAY, Pusher
 from carenet.gateway.requests import Requests
-from carenet.gateway.session import WRITE_LIMIT, Services, Session, authenticate
+from carenet.gateway.services import Services
+from carenet.gateway.session import WRITE_LIMIT, Session
 from carenet.gateway.tls import TlsFiles, make_context
 from carenet.store.store import Store
 

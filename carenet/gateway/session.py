@@ -1,4 +1,4 @@
-"""One client's connection from challenge to close: frames in, requests answered, live pushes and backlog out.
+"""One client's connection from its welcome to its close: frames in, requests answered, live pushes and backlog out.
 
 Tasks of a session, all in one group, so that none outlives it: the reader, one for each request under way, and while
 there is something to do a walker that fills the outbox with backlog, and a sender that empties it while the socket is
@@ -11,9 +11,7 @@ unmasked and uncompressed, since the gateway negotiates no extension: sealed byt
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass
 
 import structlog
 from websockets.asyncio.server import ServerConnection
@@ -22,109 +20,34 @@ from websockets.protocol import State
 
 from carenet.encoding.ids import encode_id
 from carenet.errors import RefusedError, TransportError
-from carenet.gateway.authority import Authority
-from carenet.gateway.door import Door
-from carenet.gateway.feed import Feed
-from carenet.gateway.handshake import Challenge, check_hello, welcome
-from carenet.gateway.limits import Limits, TurnedAwayError
+from carenet.gateway.limits import TurnedAwayError
 from carenet.gateway.messages import (
-    CODECS,
     BadRequestError,
-    Codec,
     GarbageError,
     Message,
     Shared,
     request_id,
 )
-from carenet.gateway.metrics import Metrics
 from carenet.gateway.outbox import Outbox
-from carenet.gateway.outcomes import Outcomes
 from carenet.gateway.push import (
     ACCESS_ENDED,
     BAD_MESSAGE,
     GOING_AWAY,
-    NOT_AUTHENTICATED,
     SLOW_READER,
     TOO_MANY_REQUESTS,
-    Pusher,
     push_message,
 )
-from carenet.gateway.requests import WAITING, Asker, Requests, clock_ms
+from carenet.gateway.requests import WAITING, Asker, clock_ms
+from carenet.gateway.services import Services, codec_of
 from carenet.gateway.subscribing import fetch_since, read_cursor, read_interest
 from carenet.gateway.watch import PageWanted, Since, Watch
-from carenet.rules.reasons import Reason
 from carenet.rules.rows import ParticipantRow
-from carenet.statements.challenge import NONCE_BYTES
-from carenet.statements.genesis import Genesis
-from carenet.store.store import Store
 from carenet.store.stored import StoredEntry
 
 WRITE_LIMIT = 64 * 1024  # bytes in a socket's buffer before its sender waits, and of one write
 _RETRY_S = 0.5
 _CLOSED_BY_CLIENT = 1000
 _LOG = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What the sessions of one gateway share.
-
-    Attributes:
-        genesis: the network's.
-        origin: the gateway's address as clients dial it.
-        limits: what a client may cost.
-        door: who may come in.
-        store: for clients' questions and backlog.
-        authority, feed, pusher, outcomes, requests, metrics: see their modules.
-    """
-
-    genesis: Genesis
-    origin: str
-    limits: Limits
-    door: Door
-    store: Store
-    authority: Authority
-    feed: Feed
-    pusher: Pusher
-    outcomes: Outcomes
-    requests: Requests
-    metrics: Metrics
-
-
-def codec_of(connection: ServerConnection) -> Codec:
-    """The codec of the subprotocol that was agreed on; there is one, or the handshake would have failed."""
-    return CODECS[connection.subprotocol or ""]
-
-
-async def authenticate(connection: ServerConnection, services: Services) -> ParticipantRow | None:
-    """Challenge a client; None if it did not answer rightly, and the connection is then closed."""
-    challenge = Challenge(services.genesis.network_id, services.origin, secrets.token_bytes(NONCE_BYTES))
-    code, reason = NOT_AUTHENTICATED, "no right answer to the challenge in time"
-    try:
-        async with asyncio.timeout(services.limits.hello_s):
-            codec = codec_of(connection)
-            await connection.send(codec.encode(challenge.message()), text=codec.is_text)
-            hello = codec.decode(await connection.recv())
-            row = check_hello(challenge, hello, services.authority)
-            services.door.check_participant(row.id)
-            connection.protocol.max_message_size = services.limits.max_frame
-            greeting = welcome(row, services.genesis, services.limits.max_frame)
-            await connection.send(codec.encode(greeting), text=codec.is_text)
-            return row
-    except (GarbageError, BadRequestError) as exc:
-        code, reason = BAD_MESSAGE, str(exc)
-    except RefusedError as exc:
-        code = ACCESS_ENDED if exc.reason == Reason.SUSPENDED else NOT_AUTHENTICATED
-        reason = exc.reason
-    except TurnedAwayError as exc:
-        code, reason = TOO_MANY_REQUESTS, f"{exc.reason}: {exc.detail}"
-    except TimeoutError:
-        pass
-    except ConnectionClosed:
-        return None
-    services.metrics.closes.labels(code).inc()
-    await connection.close(code, reason[:100])
-    return None
 
 
 class Session:
