@@ -12,7 +12,7 @@ from pathlib import Path
 
 from carenet.bench.contents import read_patients
 from carenet.bench.crew import Task, Work, work_shift
-from carenet.bench.publishing import draft, find_places, make_records
+from carenet.bench.publishing import draft, make_records
 from carenet.bus.publishing import Producer, Record
 from carenet.local.founding import read_genesis
 from carenet.sealing.keyfile import load_identity
@@ -30,11 +30,11 @@ async def prepare(stack: AsyncExitStack, task: Task) -> Work:
     genesis = read_genesis(Path(task["directory"]))
     identity, patients = load_identity(Path(task["key"])), read_patients(Path(task["patients"]))
     rate, seconds = int(task["rate"]), int(task["seconds"])
-    places, each_tick = find_places(patients, genesis), max(1, round(rate * _TICK_S))
+    each_tick = max(1, round(rate * _TICK_S))
     ticks = []
     for start in range(0, rate * seconds, each_tick):
         said = [draft(number, patients) for number in range(start, start + each_tick)]
-        ticks.append(make_records(said, identity, "single", places))
+        ticks.append(make_records(said, identity, "single", genesis))
     producer = await stack.enter_async_context(Producer(task["kafka"]))
 
     async def work() -> int:

@@ -6,6 +6,7 @@ import json
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from carenet.client.drafts import CTI_BYTES, Care
 from carenet.client.subjects import Epoch
@@ -15,6 +16,7 @@ from carenet.statements.keys import compute_epoch_id
 CONTENT_BYTES = 600  # with its length and Padmé's zeros 608, and 1,744 once it is sealed
 COMPARTMENT = "clinical"
 
+_PUBLIC_KEYS = "SELECT DISTINCT subject, public FROM epochs WHERE compartment = $1 ORDER BY subject"
 _EVENT_TYPE, _MEDIA_TYPE = "care.observation", "application/fhir+json"
 
 
@@ -34,6 +36,17 @@ class Patient:
 def write_patients(path: Path, patients: list[tuple[bytes, bytes]]) -> None:
     """Keep subjects and public keys for the processes that publish."""
     path.write_text(json.dumps([[encode_id(subject), public.hex()] for subject, public in patients]), encoding="utf-8")
+
+
+async def keep_patients(connection: Any, path: Path) -> None:
+    """Keep the patients of a node's database, for the processes that publish.
+
+    Args:
+        connection: asyncpg's, to that database.
+        path: the file.
+    """
+    found = await connection.fetch(_PUBLIC_KEYS, COMPARTMENT)
+    write_patients(path, [(row["subject"], row["public"]) for row in found])
 
 
 def read_patients(path: Path) -> list[Patient]:

@@ -19,11 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
 
-from carenet.bench import publishing, sealing
+from carenet.bench import sealing
 from carenet.bench.contents import draft_content, draft_event, read_patients
 from carenet.bench.crew import crew, rate_of
 from carenet.bench.fold_report import BARE, BATCH, ENTRIES, KINDS, SINGLE, FoldPlan, FoldReport
 from carenet.bench.ground import BenchNetwork, Ground, Published, ground
+from carenet.bench.publishers import PUBLISHERS, publish_events
 from carenet.bench.rounds import Round, run_bare, run_fold
 from carenet.bench.verifying import measure_verify_us
 from carenet.bus.looking import fetch_end_offsets
@@ -34,7 +35,6 @@ from carenet.sealing.keyfile import load_identity
 from carenet.sealing.padme import pad
 from carenet.statements.statement import parse_statement
 
-_PUBLISHERS = 2
 _MOST_BARE_SEALS = 20_000  # each of two times
 
 Tick = Callable[[str, int, int], None]
@@ -149,11 +149,11 @@ class _Bench:
     async def _seal_bare(self) -> float:
         task = {
             "patients": str(self._any_network.patients),
-            "events": min(self.plan.events, _MOST_BARE_SEALS) // _PUBLISHERS,
+            "events": min(self.plan.events, _MOST_BARE_SEALS) // PUBLISHERS,
             "sealed": len(pad(draft_content(0))),
             "signed": signed_length(self._any_network),
         }
-        async with crew(self.on.directory / "crew", sealing.__name__, [task] * _PUBLISHERS) as children:
+        async with crew(self.on.directory / "crew", sealing.__name__, [task] * PUBLISHERS) as children:
             children.go()
             return rate_of(await children.finished())
 
@@ -164,13 +164,8 @@ class _Bench:
             "key": str(network.key),
             "patients": str(network.patients),
             "signing": signing,
-            "step": _PUBLISHERS,
-            "events": self.plan.events,
         }
-        tasks = [{**common, "first": first} for first in range(_PUBLISHERS)]
-        async with crew(self.on.directory / "crew", publishing.__name__, tasks) as children:
-            children.go()
-            per_s = rate_of(await children.finished())
+        per_s = await publish_events(self.on.directory / "crew", common, 0, self.plan.events)
         ends = await fetch_end_offsets(self.on.kafka.bootstrap, network.genesis.topic)
         network.write_published(Published(network.read_published().starts, ends, per_s))
         return per_s

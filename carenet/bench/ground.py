@@ -19,7 +19,7 @@ from pathlib import Path
 
 import asyncpg
 
-from carenet.bench.contents import COMPARTMENT, write_patients
+from carenet.bench.contents import keep_patients
 from carenet.bench.stand import CLINICIAN, enrol
 from carenet.bus.looking import fetch_end_offsets
 from carenet.errors import SetupError
@@ -35,7 +35,6 @@ _MANIFEST = "bench.json"
 # Both workers of a round are in the group before either is given partitions: else the first one would take all of them
 # and give half of them back after the start.
 _GATHER_S = 2.0
-_PUBLIC_KEYS = "SELECT DISTINCT subject, public FROM epochs WHERE compartment = $1 ORDER BY subject"
 # The stack's outbox announced the control statements, and its mark may be a second late: rounds announce care events.
 _ANNOUNCED = "UPDATE partition_state SET published_index = size"
 
@@ -139,11 +138,10 @@ class Ground:
         connection = await asyncpg.connect(dsn)
         try:
             await _check_folded(connection, starts)
-            keys = await connection.fetch(_PUBLIC_KEYS, COMPARTMENT)
             await connection.execute(_ANNOUNCED)
+            await keep_patients(connection, network.patients)
         finally:
             await connection.close()
-        write_patients(network.patients, [(row["subject"], row["public"]) for row in keys])
         network.write_published(Published(starts, {}))
         return network
 

@@ -12,15 +12,16 @@ from pathlib import Path
 
 from carenet.bench.audience import Watcher, fetch_heads
 from carenet.bench.broadcaster import ALL, encode_order
-from carenet.bench.contents import draft_content
+from carenet.bench.contents import COMPARTMENT, Patient, draft_event
 from carenet.bench.counting import Tally
 from carenet.bench.cpu import read_cpu_s
 from carenet.bench.crew import crew
 from carenet.bench.fanout_report import Spell
+from carenet.bench.processes import find_pid
 from carenet.bench.stand import Stand
 from carenet.bus.publishing import Publisher
+from carenet.client.building import build_care_batch
 from carenet.client.care import connect
-from carenet.client.drafts import build_care, draft_resource
 from carenet.client.subjects import Epoch
 from carenet.encoding.ids import decode_id
 from carenet.errors import TransportError
@@ -31,7 +32,6 @@ _UNDER_WAY = 4  # deliveries under way, as a multiple of the watchers
 _LOOK_S = 0.0005
 _ROUND_S = 120.0
 _CONNECTED_S = 300.0  # thousands of signatures, and questions to the database
-_COMPARTMENT = "clinical"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class Hall:
             def send(number: int) -> None:
                 group.create_task(_publish(publisher, letters[number]))
 
-            return await self._run(events, self._tallies, gateway_pid(self._bench), send)
+            return await self._run(events, self._tallies, find_pid(self._bench.stack, "gateway"), send)
 
     async def run_bare(self, events: Sequence[int], frame_bytes: int) -> Spell:
         """Have as many frames broadcast to the groups.
@@ -148,29 +148,16 @@ class Hall:
         if not self._epochs:
             async with connect(self._bench.stack.gateway, self._bench.clinician) as care:
                 for patient in self._bench.patients:
-                    self._epochs[patient] = (await care.patient(patient)).epochs[_COMPARTMENT]
+                    self._epochs[patient] = (await care.patient(patient)).epochs[COMPARTMENT]
         return await asyncio.to_thread(self._seal, events, int(time.time()))
 
     def _seal(self, events: Sequence[int], now_s: int) -> list[tuple[bytes, RecordValue]]:
-        letters = []
-        for number, group in enumerate(events):
-            patient = self._bench.patients[0 if group == ALL else 1 + group]
-            draft = draft_resource(decode_id(patient), draft_content(number), compartment=_COMPARTMENT)
-            _, letter = build_care(draft, self._epochs[patient], self._bench.clinician, now_s)
-            letters.append((letter.subject, RecordValue(letter.statement, letter.body)))
-        return letters
-
-
-def gateway_pid(bench: Stand) -> int:
-    """The gateway's process.
-
-    Raises:
-        TransportError: it is not there now.
-    """
-    pids = [each.pid for each in bench.stack.status() if each.service == "gateway"]
-    if not pids or pids[0] is None:
-        raise TransportError("the gateway is away")
-    return pids[0]
+        about = [self._bench.patients[0 if group == ALL else 1 + group] for group in events]
+        patients = [Patient(decode_id(each), self._epochs[each]) for each in about]
+        drafts = [draft_event(number, patient) for number, patient in enumerate(patients)]
+        epochs = [patient.epoch for patient in patients]
+        letters = build_care_batch(drafts, epochs, self._bench.clinician, now_s)
+        return [(letter.subject, RecordValue(letter.statement, letter.body)) for letter in letters]
 
 
 @asynccontextmanager

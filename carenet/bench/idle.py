@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from carenet.bench.audience import gather_audience, patients_for
-from carenet.bench.hall import gateway_pid, hall
+from carenet.bench.hall import hall
+from carenet.bench.processes import find_pid, read_rss
 from carenet.bench.stand import stand
 from carenet.errors import SetupError
 from carenet.gateway.openfiles import raise_open_files
@@ -67,14 +67,8 @@ async def measure_idle(watchers: int, tick: Tick = lambda *_: None) -> IdleRepor
     async with stand(patients_for(people)) as bench:
         audience = (await gather_audience(bench, people)) * _EACH
         tick("connecting watchers", 0, 1)
-        before = read_rss(gateway_pid(bench))
+        before = read_rss(find_pid(bench.stack, "gateway"))
         async with hall(bench, audience[:watchers], with_bare=False) as on:
             await asyncio.sleep(_SETTLE_S)
             on.check()
-            return IdleReport(watchers, before, read_rss(gateway_pid(bench)))
-
-
-def read_rss(pid: int) -> int:
-    """Resident memory of a process, bytes."""
-    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS:"))
+            return IdleReport(watchers, before, read_rss(find_pid(bench.stack, "gateway")))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -41,14 +41,13 @@ async def prepare(stack: AsyncExitStack, task: Task) -> Work:
     """
     genesis = read_genesis(Path(task["directory"]))
     identity, patients = load_identity(Path(task["key"])), read_patients(Path(task["patients"]))
-    places = find_places(patients, genesis)
     producer = await stack.enter_async_context(Producer(task["kafka"]))
     said = [draft(number, patients) for number in range(task["first"], task["events"], task["step"])]
 
     async def work() -> int:
         sending: asyncio.Future[Any] | None = None
         for start in range(0, len(said), _CHUNK):
-            made = make_records(said[start : start + _CHUNK], identity, task["signing"], places)
+            made = make_records(said[start : start + _CHUNK], identity, task["signing"], genesis)
             if sending is not None:
                 await sending
             sending = asyncio.gather(*(producer.send_all(genesis.topic, each, made[each]) for each in made))
@@ -60,12 +59,6 @@ async def prepare(stack: AsyncExitStack, task: Task) -> Work:
     return work
 
 
-def find_places(patients: Iterable[Patient], genesis: Genesis) -> dict[bytes, int]:
-    """Each patient's partition; a publisher knows its patients, and need not hash their ids again for each event."""
-    network_key = encode_id(genesis.network_id)
-    return {each.subject: partition_of(encode_id(each.subject), network_key, genesis.partitions) for each in patients}
-
-
 def draft(number: int, patients: Sequence[Patient]) -> Draft:
     """What an event says: whoever publishes has that before."""
     patient = patients[number % len(patients)]
@@ -73,7 +66,7 @@ def draft(number: int, patients: Sequence[Patient]) -> Draft:
 
 
 def make_records(
-    chunk: Sequence[Draft], identity: Identity, signing: Signing, places: dict[bytes, int]
+    chunk: Sequence[Draft], identity: Identity, signing: Signing, genesis: Genesis
 ) -> dict[int, list[Record]]:
     """The records of some events, by partition.
 
@@ -81,13 +74,15 @@ def make_records(
         chunk: what the events say, and the epoch that each is sealed to.
         identity: who says it.
         signing: singly, or in batches.
-        places: as `find_places` found them.
+        genesis: the network's.
     """
     drafts, epochs = zip(*chunk, strict=True)
+    network_key = encode_id(genesis.network_id)
     made: dict[int, list[Record]] = {}
     for letter in build_care_batch(drafts, epochs, identity, int(time.time()), signing):
         value = encode_record(RecordValue(letter.statement, letter.body))
-        made.setdefault(places[letter.subject], []).append(Record(encode_id(letter.subject).encode(), value))
+        key = encode_id(letter.subject)
+        made.setdefault(partition_of(key, network_key, genesis.partitions), []).append(Record(key.encode(), value))
     return made
 
 

@@ -31,6 +31,7 @@ from carenet.bench.crew import crew
 from carenet.bench.ground import BenchNetwork, Ground, Published
 from carenet.bus.topics import topics_of
 from carenet.errors import CorruptionError, SetupError
+from carenet.local.own import STREAMS
 from carenet.local.process import ChildProcess, Command
 from carenet.store.listening import Listener, listen
 
@@ -40,7 +41,6 @@ _DATABASE = "round"
 _GATE_S = 60.0
 _STALLED_S = 30.0
 _POLL_S = 0.01
-_FOLD = ("-m", "faust", "-A", "streams.app", "--loop", "uvloop", "worker", "-l", "warn")
 _CLOSE_GATE = "LOCK TABLE halts IN SHARE MODE"
 _WAITING = "SELECT count(*) FROM pg_locks WHERE relation = 'halts'::regclass AND NOT granted"
 _SIZE = "SELECT sum(size)::bigint FROM partition_state"
@@ -188,7 +188,7 @@ async def _workers(
         "CARENET_ENTRIES_TOPIC": "1" if entries_topic else "0",
     }
     commands = [
-        Command((sys.executable, *_FOLD), on.directory / f"fold-{number}.log", env=environment, grace_s=5.0)
+        Command((sys.executable, *STREAMS), on.directory / f"fold-{number}.log", env=environment, grace_s=5.0)
         for number in range(WORKERS)
     ]
     workers = [ChildProcess(command) for command in commands]

@@ -19,10 +19,9 @@ from collections.abc import Callable
 
 import asyncpg
 
-from carenet.bench import publishing
 from carenet.bench.contents import read_patients
 from carenet.bench.cpu import read_cpu_s
-from carenet.bench.crew import crew
+from carenet.bench.publishers import publish_events
 from carenet.bench.soak_report import Slice, SoakPlan, SoakReport
 from carenet.bench.soak_stage import GATEWAY, WORKER, Stage, stage
 from carenet.bench.soak_watchers import SoakWatchers
@@ -31,7 +30,6 @@ from carenet.client.care import connect
 
 OnProgress = Callable[[str, int, int], None]
 
-_PUBLISHERS = 2
 _HOLD = "LOCK TABLE entries IN SHARE MODE"
 
 
@@ -111,7 +109,4 @@ async def _publish(on: Stage, first: int, end: int) -> None:
         "patients": str(on.patients),
         "signing": "single",
     }
-    tasks = [{**common, "first": first + number, "step": _PUBLISHERS, "events": end} for number in range(_PUBLISHERS)]
-    async with crew(on.directory / "crew", publishing.__name__, tasks) as children:
-        children.go()
-        await children.finished()
+    await publish_events(on.directory / "crew", common, first, end)

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import asyncpg
 
-from carenet.bench.contents import COMPARTMENT, write_patients
+from carenet.bench.contents import keep_patients
 from carenet.bench.cpu import read_cpu_s
+from carenet.bench.processes import find_pid, read_rss
 from carenet.bench.soak_report import Start, Starts
 from carenet.bench.stand import CLINICIAN, NETWORK, enrol
 from carenet.client.care import Care
-from carenet.errors import SetupError, TransportError
+from carenet.errors import TransportError
 from carenet.local.founding import found_network
 from carenet.local.stack import Stack, StackPlan
 from carenet.local.supervisor import Event, EventKind
@@ -33,7 +34,6 @@ _POLL_S = 0.02
 _SETTLE_S = 300.0
 _PATIENCE_S = 600.0  # of the supervisor: a worker that a soak holds up stands still, as it should
 _RESOURCE = {"resourceType": "Observation", "status": "final"}
-_PUBLIC_KEYS = "SELECT DISTINCT subject, public FROM epochs WHERE compartment = $1"
 _BYTES = "SELECT pg_database_size(current_database())"
 
 
@@ -74,22 +74,20 @@ class Stage:
         Raises:
             SetupError: it does not run.
         """
-        for status in self.stack.status():
-            if status.service == service and status.pid is not None:
-                return status.pid
-        raise SetupError(f"the {service} does not run any more: the machine may lack memory or disk")
+        return find_pid(self.stack, service)
 
     def rss(self, service: str) -> int:
-        """Bytes of memory that a service's process has."""
-        for line in Path(f"/proc/{self.pid(service)}/status").read_text(encoding="ascii").splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) * 1024
-        raise SetupError(f"the {service} has just ended")
+        """Bytes of memory that a service's process has.
+
+        Raises:
+            SetupError: it does not run.
+        """
+        return read_rss(self.pid(service))
 
     async def database_bytes(self) -> int:
         """Size of the node's database."""
-        ((size,),) = await _ask(self.stack.postgres, _BYTES)
-        return int(size)
+        async with _connected(self.stack.postgres) as connection:
+            return int(await connection.fetchval(_BYTES))
 
     def disk_bytes(self) -> int:
         """Size of Kafka's and PostgreSQL's folders."""
@@ -162,15 +160,16 @@ async def stage(patients: int) -> AsyncIterator[Stage]:
         await enrol(stack, patients)
         store = await leaving.enter_async_context(Store(stack.postgres, 2))
         made = Stage(directory, stack, store, heard)
-        rows = await _ask(stack.postgres, _PUBLIC_KEYS, COMPARTMENT)
-        write_patients(made.patients, [(row["subject"], row["public"]) for row in rows])
+        async with _connected(stack.postgres) as connection:
+            await keep_patients(connection, made.patients)
         yield made
 
 
-async def _ask(dsn: str, sql: str, *args: object) -> list[asyncpg.Record]:
-    """A question that no node asks."""
+@asynccontextmanager
+async def _connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """For questions that no node asks."""
     connection = await asyncpg.connect(dsn)
     try:
-        return list(await connection.fetch(sql, *args))
+        yield connection
     finally:
         await connection.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,13 +14,29 @@ from carenet.cli.options import Json, epilog
 
 if TYPE_CHECKING:
     from carenet.bench.fold_report import FoldReport
+    from carenet.cli.screen import Screen
 
 app = typer.Typer()
 bench = typer.Typer(no_args_is_help=True, help="Measure, on a stack of its own that is removed afterwards.")
 app.add_typer(bench, name="bench")
 
+_Tick = Callable[[str, int, int | None], None]
+"""Told what is being done, how much of it is done, and how much there is, if that is known."""
+
 _CODES = "Exit codes: 0 measured, 2 it could not be."
 bench.command(epilog=epilog("carenet bench report --from docs/performance/results.json", codes=_CODES))(report)
+
+
+@contextmanager
+def _ticking(screen: Screen, unit: str = "") -> Iterator[_Tick]:
+    """A progress bar that says what a bench does now."""
+    with screen.progress(unit) as progress:
+        bar = progress.add_task("starting servers", total=None)
+
+        def tick(what: str, done: int, total: int | None) -> None:
+            progress.update(bar, description=what, completed=done, total=total)
+
+        yield tick
 
 
 @bench.command(epilog=epilog("carenet bench latency --rate 300 --seconds 20 --json", codes=_CODES))
@@ -54,9 +72,8 @@ def overload(
     from carenet.cli.screen import Screen
 
     screen = Screen(json=json)
-    with screen.progress("") as progress:
-        bar = progress.add_task("starting servers", total=None)
-        report = measure_overload(seconds, lambda what: progress.update(bar, description=what))
+    with _ticking(screen) as tick:
+        report = measure_overload(seconds, lambda what: tick(what, 0, None))
     rows = [[name.replace("_", " "), str(value)] for name, value in report.to_map().items() if name != "latency_ms"]
     latency = [[f"{name} of the accepted, ms", f"{value:.0f}"] for name, value in report.latency.to_map().items()]
     screen.table(["overload", ""], rows + latency, "nothing was measured")
@@ -89,12 +106,7 @@ def fold(
         raise typer.BadParameter(f"one of {', '.join(KINDS)}", param_hint="--only")
     screen = Screen(json=json)
     plan = FoldPlan(events, patients, rounds, kinds, keep)
-    with screen.progress("") as progress:
-        bar = progress.add_task("starting servers", total=None)
-
-        def tick(what: str, done: int, total: int) -> None:
-            progress.update(bar, description=what, completed=done, total=total)
-
+    with _ticking(screen) as tick:
         report = run_until_interrupted(lambda: measure_fold(plan, tick))
     screen.table(["fold", "events/s", "CPU µs", "× verify"], _fold_rows(report), "nothing was measured")
     screen.emit(report.to_map())
@@ -115,12 +127,7 @@ def soak(
     from carenet.cli.screen import Screen
 
     screen = Screen(json=json)
-    with screen.progress("events") as progress:
-        bar = progress.add_task("starting servers", total=None)
-
-        def tick(what: str, done: int, total: int) -> None:
-            progress.update(bar, description=what, completed=done, total=total)
-
+    with _ticking(screen, "events") as tick:
         report = run_until_interrupted(lambda: measure_soak(SoakPlan(events, patients, min(watchers, patients)), tick))
     figures = report.to_map()
     slices = figures.pop("slices")
@@ -174,12 +181,7 @@ def fanout(
 
     screen = Screen(json=json)
     plan = FanoutPlan(watchers, rounds, deliveries)
-    with screen.progress("") as progress:
-        bar = progress.add_task("starting servers", total=None)
-
-        def tick(what: str, done: int, total: int) -> None:
-            progress.update(bar, description=what, completed=done, total=total)
-
+    with _ticking(screen) as tick:
         report = run_until_interrupted(lambda: measure_fanout(plan, tick))
     rows = []
     for name, layout in (("all on one patient", report.one), ("five a patient", report.five)):
@@ -201,12 +203,7 @@ def idle(
     from carenet.cli.screen import Screen
 
     screen = Screen(json=json)
-    with screen.progress("") as progress:
-        bar = progress.add_task("starting servers", total=None)
-
-        def tick(what: str, done: int, total: int) -> None:
-            progress.update(bar, description=what, completed=done, total=total)
-
+    with _ticking(screen) as tick:
         report = run_until_interrupted(lambda: measure_idle(watchers, tick))
     figures = report.to_map()
     row = [f"{figures[name]:.1f}" for name in ("rss_before_mb", "rss_after_mb", "growth_mb", "kb_per_watcher")]

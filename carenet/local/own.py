@@ -30,6 +30,7 @@ from carenet.statements.genesis import Genesis
 from carenet.store.store import Store
 
 METRICS_PORT = "CARENET_METRICS_PORT"
+STREAMS = ("-m", "faust", "-A", "streams.app", "--loop", "uvloop", "worker", "-l", "warn")  # arguments of Python
 _AGENTS = "agents"
 _HOST = "127.0.0.1"
 _START_TIMEOUT_S = 60.0  # of a process on a machine that starts all the others too
@@ -103,8 +104,7 @@ class Workers:
         yield Supervised(agents, lambda: Standstill(self._read_agents_position, 2 * self._patience_s))
 
     def _faust(self, name: str, role: str, port: int) -> CommandService:
-        arguments = ("-m", "faust", "-A", "streams.app", "--loop", "uvloop", "worker", "-l", "warn")
-        command = self._around.command(name, arguments, {"CARENET_ROLES": role, METRICS_PORT: str(port)})
+        command = self._around.command(name, STREAMS, {"CARENET_ROLES": role, METRICS_PORT: str(port)})
 
         async def has_partitions() -> bool:
             return bool((await fetch_health(_HOST, port)).get("assigned"))

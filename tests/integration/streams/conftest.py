@@ -14,6 +14,7 @@ import pytest
 from carenet.bus.topics import provision, topics_of
 from carenet.encoding.ids import sha256
 from carenet.local.kafka import EmbeddedKafka
+from carenet.local.own import STREAMS
 from carenet.local.process import ChildProcess, Command
 from carenet.node.identity import NodeKeys, save_node_keys
 from carenet.statements.genesis import Genesis, NodeKey
@@ -41,7 +42,7 @@ class Place:
             "CARENET_ROLES": role,
             "CARENET_NODE": "north",
         }
-        argv = (sys.executable, "-m", "faust", "-A", "streams.app", "--loop", "uvloop", "worker", "-l", "warn")
+        argv = (sys.executable, *STREAMS)
         root = Path(__file__).resolve().parents[3]
         log = self.directory / f"{role}-{id(object())}.log"
         return ChildProcess(Command(argv, log, env=env, cwd=root, grace_s=10))
