@@ -77,7 +77,9 @@ async def run_windowed(
 
 
 async def run_chunked(
-    items: Iterable[T] | AsyncIterable[T], work: Callable[[list[T], Callable[[], None]], Awaitable[None]], window: int
+    items: Iterable[T] | AsyncIterable[T],
+    work: Callable[[list[T], Callable[[], None]], Coroutine[Any, Any, None]],
+    window: int,
 ) -> None:
     """Work on chunks of items, at most `window` items under way, taken in their order.
 
@@ -113,7 +115,7 @@ async def run_chunked(
                     chunk += following
                     has_ended = not following
                 room.take(len(chunk))
-                group.create_task(_call(work, chunk, room.give_back))
+                group.create_task(work(chunk, room.give_back))
                 if has_ended:
                     break
     except BaseExceptionGroup as failures:
@@ -139,12 +141,6 @@ class _Room:
     def give_back(self) -> None:
         self._free += 1
         self._freed.set()
-
-
-async def _call(
-    work: Callable[[list[T], Callable[[], None]], Awaitable[None]], chunk: list[T], done: Callable[[], None]
-) -> None:
-    await work(chunk, done)
 
 
 async def run_all(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

@@ -16,7 +16,12 @@ from contextlib import asynccontextmanager
 from carenet.errors import TransportError
 
 MAX_HOLD_S = 60.0  # whatever a gateway asks for
-_SPREAD = 1.25  # holds end between once and so many times what was asked, so that publishers do not come all at once
+_SPREAD = 1.25
+
+
+def spread(wait_s: float) -> float:
+    """Between once and 1.25 times what was asked: those who were told to wait do not come back all at once."""
+    return wait_s * random.uniform(1, _SPREAD)  # noqa: S311 - spreads load, keeps no secret
 
 
 class Pace:
@@ -64,8 +69,7 @@ class Pace:
         else:
             self._release.cancel()
         wait_s = min(retry_after_s, MAX_HOLD_S)
-        spread_s = wait_s * random.uniform(1, _SPREAD)  # noqa: S311 - spreads load, keeps no secret
-        self._release = asyncio.get_running_loop().call_later(spread_s, self._go_on)
+        self._release = asyncio.get_running_loop().call_later(spread(wait_s), self._go_on)
         self._tell(wait_s)
 
     @asynccontextmanager

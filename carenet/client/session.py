@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import random
 import ssl
 from types import TracebackType
 from typing import Self
@@ -18,14 +17,13 @@ from carenet.client import wire
 from carenet.client.backoff import Backoff
 from carenet.client.connection import Connection
 from carenet.client.handshake import Welcome
-from carenet.client.pace import MAX_HOLD_S, Pace
+from carenet.client.pace import MAX_HOLD_S, Pace, spread
 from carenet.errors import CarenetError, EncodingError, PushbackError, RefusedError, TransportError
 from carenet.sealing.identity import Identity
 
 CONNECT_TIMEOUT_S = 10.0
 # Reasons of a gateway's error that are no decision: a server behind it cannot be reached now.
 _OVERLOADED = "overloaded"
-_SPREAD = 1.25  # those who were told to wait do not come back all at once
 TRANSIENT = frozenset({"unavailable", "busy", "timeout"})
 
 
@@ -124,7 +122,7 @@ class Session:
                         return await self._ask_once(kind, fields)
                     except PushbackError as exc:
                         last = f": {exc}"
-                        await asyncio.sleep(_spread(exc.retry_after_s))
+                        await asyncio.sleep(spread(exc.retry_after_s))
                     except TransportError as exc:
                         last = f": {exc}"
                         await asyncio.sleep(backoff.next_s())
@@ -176,7 +174,7 @@ class Session:
                 await self._read()
             except PushbackError as exc:
                 await self._drop(exc)
-                await asyncio.sleep(_spread(exc.retry_after_s))
+                await asyncio.sleep(spread(exc.retry_after_s))
             except TransportError as exc:
                 if self._connection is not None:
                     backoff.reset()
@@ -217,10 +215,6 @@ class Session:
                 answer.set_exception(reason)
         if connection is not None:
             await connection.close()
-
-
-def _spread(wait_s: float) -> float:
-    return wait_s * random.uniform(1, _SPREAD)  # noqa: S311 - spreads load, keeps no secret
 
 
 def read_error(message: wire.Message) -> TransportError | DeclinedError:

@@ -15,6 +15,8 @@ from carenet.errors import EncodingError
 ALG, CONTENT_TYPE, KID, CWT_CLAIMS, TYP = 1, 3, 4, 15, 16
 EDDSA = -8  # with Ed25519; the value that today's COSE verifiers know (RFC 9053 section 2.2)
 
+NOTHING_UNPROTECTED = b"\xa0"  # an empty unprotected header, encoded
+
 _TAG_SIGN1 = 0xD2  # tag 18
 _SIGN1_ITEMS = 4
 _BYTES = 2  # the CBOR major type of byte strings

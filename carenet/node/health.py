@@ -80,32 +80,22 @@ class HealthCollector(Collector):
         yield GaugeMetricFamily("carenet_fold_servers_away", "Whether Kafka or PostgreSQL is away.", bool(health.away))
         halted = {each: float(each in health.halted) for each in health.assigned}
         yield _by_partition("carenet_fold_halted", "Whether a partition is not served.", halted)
-        at = health.partitions
-        yield _by_partition(
-            "carenet_fold_next_offset",
-            "The first offset that is not decided.",
-            {each: standing.next_offset for each, standing in at.items()},
-        )
-        yield _by_partition(
-            "carenet_fold_undecided_records",
-            "Records behind the topic's end.",
-            {each: standing.undecided for each, standing in at.items()},
-        )
-        yield _by_partition(
-            "carenet_fold_log_time_seconds",
-            "Log time of the last accepted record, Unix time.",
-            {each: standing.log_time_ms / _MS for each, standing in at.items()},
-        )
-        yield _by_partition(
-            "carenet_fold_unsigned_entries",
-            "Entries that no checkpoint covers.",
-            {each: standing.unsigned for each, standing in at.items()},
-        )
-        yield _by_partition(
-            "carenet_fold_unpublished_entries",
-            "Entries that are not in the entries topic.",
-            {each: standing.unpublished for each, standing in at.items()},
-        )
+        for name, documentation, read in _OF_A_STANDING:
+            figures = {partition: read(standing) for partition, standing in health.partitions.items()}
+            yield _by_partition(name, documentation, figures)
+
+
+_OF_A_STANDING: tuple[tuple[str, str, Callable[[Standing], float]], ...] = (
+    ("carenet_fold_next_offset", "The first offset that is not decided.", lambda at: at.next_offset),
+    ("carenet_fold_undecided_records", "Records behind the topic's end.", lambda at: at.undecided),
+    (
+        "carenet_fold_log_time_seconds",
+        "Log time of the last accepted record, Unix time.",
+        lambda at: at.log_time_ms / _MS,
+    ),
+    ("carenet_fold_unsigned_entries", "Entries that no checkpoint covers.", lambda at: at.unsigned),
+    ("carenet_fold_unpublished_entries", "Entries that are not in the entries topic.", lambda at: at.unpublished),
+)
 
 
 def _by_partition(name: str, documentation: str, values: Mapping[int, float]) -> GaugeMetricFamily:

@@ -31,8 +31,6 @@ from carenet.statements.header import ED25519_OVER_BATCH, Header, parse_header
 DIGEST_BYTES = 32
 TAG_BYTES = 16
 
-_NOTHING_UNPROTECTED = b"\xa0"
-
 
 @dataclass(slots=True, unsafe_hash=True)  # never changed; not frozen, which costs 2 us for each record that is read
 class Statement:
@@ -189,7 +187,7 @@ def sign_unsigned(unsigned: Unsigned, key: SigningKey) -> Statement:
     header, protected, payload = unsigned
     _check_key(header, key, cose.EDDSA)
     signature = key.sign(cose.encode_sig_structure(protected, payload))
-    encoded = cose.frame_sign1(protected, _NOTHING_UNPROTECTED, payload, signature)
+    encoded = cose.frame_sign1(protected, cose.NOTHING_UNPROTECTED, payload, signature)
     return Statement(encoded, protected, header, payload, signature)
 
 

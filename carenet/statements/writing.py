@@ -21,13 +21,11 @@ from carenet.statements.batch import encode_place, sign_together
 from carenet.statements.header import Header, parse_header
 from carenet.statements.statement import TAG_BYTES
 
-_NOTHING_UNPROTECTED = b"\xa0"
 _BYTES = 2  # the CBOR major type of byte strings
 _SHORT_BYTES, _DIGEST_BYTES = 16, 32
 _UINT32 = 0x1A  # the head of an integer in four bytes, as `iat` is from 1970 to 2106
 _LEAST_UINT32, _ABOVE_UINT32 = 1 << 16, 1 << 32
 _KEPT_TEMPLATES = 4096  # one for each event type and compartment of a publisher
-_KEPT_IDS = 65536
 # What stands in a sample where a field that changes will stand; no constant field can hold these by chance.
 _SUBJECT, _REPLACED = sha256(b"the subject of a template"), sha256(b"what a template replaces")
 _CTI, _EPOCH, _TAG = (sha256(name)[:_SHORT_BYTES] for name in (b"cti", b"epoch", b"tag"))
@@ -141,9 +139,8 @@ def template_of(form: CareForm) -> CareTemplate:
     return CareTemplate(form, sample, header, _split(said, [_SUBJECT, _CTI, *optional]))
 
 
-@lru_cache(maxsize=_KEPT_IDS)
 def encode_subject(subject: bytes) -> bytes:
-    """A subject's id as the bytes of its text, which is also a record's key; kept, as publishers come back to it."""
+    """A subject's id as the bytes of its text, which is also a record's key."""
     return encode_id(subject).encode()
 
 
@@ -156,7 +153,7 @@ def sign_singly(parts: Sequence[tuple[bytes, bytes]], key: SigningKey) -> list[b
     """
     return [
         cose.frame_sign1(
-            protected, _NOTHING_UNPROTECTED, payload, key.sign(cose.encode_sig_structure(protected, payload))
+            protected, cose.NOTHING_UNPROTECTED, payload, key.sign(cose.encode_sig_structure(protected, payload))
         )
         for protected, payload in parts
     ]

@@ -17,11 +17,8 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-
 from carenet.audit.database import verify_database
-from carenet.bus.reading import stop_consumer
-from carenet.bus.security import KafkaAt, client_options
+from carenet.bus.security import KafkaAt
 from carenet.bus.topics import topics_of
 from carenet.demo.counting import Baseline, catch_up, read_access, read_run
 from carenet.demo.expected import Logged, Place, find_expected
@@ -31,7 +28,7 @@ from carenet.sealing.identity import Identity
 from carenet.statements.genesis import Genesis
 from carenet.store.store import Store
 from tests.support.clinic import Follower
-from tests.support.refolding import assert_same_as_undisturbed
+from tests.support.refolding import assert_same_as_undisturbed, read_topic
 from tests.support.waiting import STRETCH, until_answered
 
 SETTLE_S = 30.0
@@ -166,19 +163,12 @@ async def assert_handed_on(store: Store, genesis: Genesis, kafka: KafkaAt) -> No
 
 async def read_entries_topic(kafka: KafkaAt, topic: str, partitions: int) -> dict[int, list[int]]:
     """The indices that the entries topic holds now, by partition, repeats too."""
-    consumer = AIOKafkaConsumer(**client_options(kafka), auto_offset_reset="earliest", enable_auto_commit=False)
-    await consumer.start()
-    try:
-        places = [TopicPartition(topic, each) for each in range(partitions)]
-        consumer.assign(places)
-        ends = await consumer.end_offsets(places)
-        found: dict[int, list[int]] = {place.partition: [] for place in places}
-        while any([await consumer.position(place) < ends[place] for place in places]):
-            for place, records in (await consumer.getmany(timeout_ms=500)).items():
-                for record in records:
-                    _, partition, index, *_ = cbor.decode(record.value)
-                    assert partition == place.partition
-                    found[partition].append(index)
-        return found
-    finally:
-        await stop_consumer(consumer)
+    found: dict[int, list[int]] = {}
+    for place, records in (await read_topic(kafka, topic, partitions)).items():
+        found[place] = []
+        for record in records:
+            assert record.value is not None
+            _, partition, index, *_ = cbor.decode(record.value)
+            assert partition == place
+            found[place].append(index)
+    return found
