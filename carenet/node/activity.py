@@ -4,9 +4,9 @@ The claimed time is the statement's `iat`; the log's time is decided by the fold
 before it was logged (a publisher that was offline, or a clock that is behind). *Out of order*: signed before a
 statement of the same publisher about the same patient that was logged earlier.
 
-`count` is a step of a pure fold over the entries of one patient, in log order: a repeat (the entries topic delivers at
+`count` is a step of a pure fold over the entries of one patient, in log order; a repeat (the entries topic delivers at
 least once) changes nothing, because the last index is part of the same value. Minutes only go forward, as log time
-does, so a value keeps the present minute and those that the mirror in PostgreSQL does not have yet.
+does, so when one begins, those before it go that the mirror in PostgreSQL has.
 `Mirror` writes the figures there; the state itself is kept by whoever calls `count` (a Faust table).
 """
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -23,7 +23,7 @@ from carenet.encoding.ids import decode_id, encode_id
 from carenet.errors import BadInputError, TransportError
 from carenet.ledger.entry import decode_entry
 from carenet.node.feed import FeedRecord, decode_feed_record
-from carenet.statements.statement import parse_statement
+from carenet.statements.plain_care import read_accepted_header
 from carenet.store.store import Store
 from carenet.store.stored import ActivityRow
 
@@ -49,6 +49,9 @@ class Figures:
     late: int
     out_of_order: int
     last_index: int
+
+
+_NONE = Figures(0, 0, 0, -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,36 +112,35 @@ class Activity:
 
 
 def count(before: Activity | None, record: FeedRecord, mirrored: int = -1) -> Activity | None:
-    """Count one entry.
+    """Count a record's entries.
 
     Args:
         before: what was counted of its subject, or None for the first one.
-        record: the entry, after all earlier ones of its partition.
+        record: entries of the subject, after all earlier ones of its partition; some may have been counted before.
         mirrored: figures up to this index are in PostgreSQL: those of past minutes are dropped here.
 
     Returns:
-        The new value, or None when the entry was counted before.
+        The new value, or None when all of it was counted before.
     """
-    entry = decode_entry(record.entry)
-    before = before or Activity(record.partition, entry.subject)
-    if record.index <= before.last_index:
+    entries = [each for each in record.entries if before is None or each.index > before.last_index]
+    if not entries:
         return None
-    header = parse_statement(record.statement).header
-    minute_ms = entry.log_time_ms - entry.log_time_ms % MINUTE_MS
-    latest = before.claimed.get(header.issuer, header.iat_s)
-    is_late = entry.log_time_ms - header.iat_s * 1000 > LATE_MS
-    minutes = {at: types for at, types in before.minutes.items() if at == minute_ms or not _has(mirrored, types)}
-    types = minutes.get(minute_ms, {})
-    old = types.get(header.type, Figures(0, 0, 0, -1))
-    new = Figures(
-        old.events + 1, old.late + is_late, old.out_of_order + (header.iat_s < latest), last_index=record.index
-    )
-    return replace(
-        before,
-        last_index=record.index,
-        claimed=before.claimed | {header.issuer: max(latest, header.iat_s)},
-        minutes=minutes | {minute_ms: types | {header.type: new}},
-    )
+    claimed = dict(before.claimed) if before else {}
+    minutes = {at: dict(types) for at, types in before.minutes.items()} if before else {}
+    for each in entries:
+        entry, header = decode_entry(each.entry), read_accepted_header(each.statement)
+        minute_ms = entry.log_time_ms - entry.log_time_ms % MINUTE_MS
+        if minute_ms not in minutes:
+            minutes = {at: types for at, types in minutes.items() if not _has(mirrored, types)} | {minute_ms: {}}
+        latest = claimed.get(header.issuer, header.iat_s)
+        claimed[header.issuer] = max(latest, header.iat_s)
+        is_late = entry.log_time_ms - header.iat_s * 1000 > LATE_MS
+        old = minutes[minute_ms].get(header.type, _NONE)
+        minutes[minute_ms][header.type] = Figures(
+            old.events + 1, old.late + is_late, old.out_of_order + (header.iat_s < latest), last_index=each.index
+        )
+    subject = before.subject if before else entry.subject
+    return Activity(record.partition, subject, entries[-1].index, claimed, minutes)
 
 
 def _has(mirrored: int, types: dict[str, Figures]) -> bool:

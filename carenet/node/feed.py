@@ -1,51 +1,103 @@
-"""The records of a node's own entries topic: `[1, partition, index, entry, statement]`, key = the subject's id as text.
+"""The records of a node's own entries topic: `[2, partition, [[index, entry, statement], …]]`, key = the subject's id.
 
-The node publishes every accepted statement there after its commit (at least once, in order within a partition), and
-its stream processors read it. Bodies stay in PostgreSQL: an erased body must be erased in one place only.
+The node publishes every accepted statement there after its commit (at least once), and its stream processors read it.
+A record holds what was accepted of one subject at about the same time, in log order: one entry when little happens,
+many under load, so that a stream processor's cost for a record does not fall on each entry.
+Bodies stay in PostgreSQL: an erased body must be erased in one place only.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from carenet.bus.publishing import Record
 from carenet.encoding import cbor
+from carenet.encoding.ids import encode_id
 from carenet.errors import EncodingError
 
-FEED_VERSION = 1
-_ITEMS = 5
-_UNSIGNED, _BYTES = 0, 2  # CBOR major types
-_HEAD = b"\x85\x01"  # array of five, version 1
+FEED_VERSION = 2
+_ITEMS, _ENTRY_ITEMS = 3, 3
+_UNSIGNED, _BYTES, _ARRAY = 0, 2, 4  # CBOR major types
+_HEAD = b"\x83\x02"  # array of three, version 2
+_ENTRY_HEAD = b"\x83"
+_MOST_ENTRIES = 200  # of a record: its items stay below `cbor.MAX_ITEMS`
+_MOST_BYTES = 256 * 1024  # of its statements, but for a single larger one; Kafka takes 1 MiB
 
 
-@dataclass(frozen=True, slots=True)
-class FeedRecord:
-    """An accepted statement on its way to the stream processors.
+@dataclass(slots=True)
+class FeedEntry:
+    """An accepted statement on its way to the stream processors; never changed.
 
     Attributes:
-        partition: the log.
-        index: its place in that log.
+        index: its place in the log.
         entry: the entry's bytes.
         statement: the statement's bytes.
     """
 
-    partition: int
     index: int
     entry: bytes
     statement: bytes
 
+
+@dataclass(slots=True)
+class FeedRecord:
+    """Entries of one subject, in log order; never changed.
+
+    Attributes:
+        partition: the log.
+        entries: at least one.
+    """
+
+    partition: int
+    entries: list[FeedEntry]
+
     def encode(self) -> bytes:
-        """The record's value: `cbor.encode` of its list, written out because it is made of every entry."""
-        return b"".join(
-            (
-                _HEAD,
-                cbor.encode_head(_UNSIGNED, self.partition),
-                cbor.encode_head(_UNSIGNED, self.index),
-                cbor.encode_head(_BYTES, len(self.entry)),
-                self.entry,
-                cbor.encode_head(_BYTES, len(self.statement)),
-                self.statement,
+        """The record's value: `cbor.encode` of its list, written out because it holds every entry."""
+        parts = [
+            _HEAD,
+            cbor.encode_head(_UNSIGNED, self.partition),
+            cbor.encode_head(_ARRAY, len(self.entries)),
+        ]
+        for each in self.entries:
+            parts += (
+                _ENTRY_HEAD,
+                cbor.encode_head(_UNSIGNED, each.index),
+                cbor.encode_head(_BYTES, len(each.entry)),
+                each.entry,
+                cbor.encode_head(_BYTES, len(each.statement)),
+                each.statement,
             )
-        )
+        return b"".join(parts)
+
+
+def build_feed_records(partition: int, entries: Iterable[tuple[bytes, FeedEntry]]) -> Iterator[Record]:
+    """Put what was accepted in one partition into as few records as may be, a subject's in log order.
+
+    Args:
+        partition: the log.
+        entries: (subject, entry), in log order.
+    """
+    by_subject: dict[bytes, list[FeedEntry]] = {}
+    for subject, entry in entries:
+        by_subject.setdefault(subject, []).append(entry)
+    for subject, of_subject in by_subject.items():
+        key = encode_id(subject).encode()
+        for some in _cut(of_subject):
+            yield Record(key, FeedRecord(partition, some).encode())
+
+
+def _cut(entries: list[FeedEntry]) -> Iterator[list[FeedEntry]]:
+    some: list[FeedEntry] = []
+    size = 0
+    for each in entries:
+        if some and (len(some) == _MOST_ENTRIES or size + len(each.statement) > _MOST_BYTES):
+            yield some
+            some, size = [], 0
+        some.append(each)
+        size += len(each.statement)
+    if some:
+        yield some
 
 
 def decode_feed_record(data: bytes) -> FeedRecord:
@@ -56,13 +108,22 @@ def decode_feed_record(data: bytes) -> FeedRecord:
     """
     items = cbor.decode(data)
     if not isinstance(items, list) or len(items) != _ITEMS:
-        raise EncodingError("a feed record is an array of five")
-    version, partition, index, entry, statement = items
+        raise EncodingError("a feed record is an array of three")
+    version, partition, entries = items
     if not (_is_count(version) and version == FEED_VERSION):
         raise EncodingError(f"a feed record's version is {FEED_VERSION}")
-    if not (_is_count(partition) and _is_count(index) and isinstance(entry, bytes) and isinstance(statement, bytes)):
-        raise EncodingError("a feed record holds two numbers and two byte strings")
-    return FeedRecord(partition, index, entry, statement)
+    if not (_is_count(partition) and isinstance(entries, list) and entries):
+        raise EncodingError("a feed record holds a partition and at least one entry")
+    return FeedRecord(partition, [_read_entry(each) for each in entries])
+
+
+def _read_entry(value: object) -> FeedEntry:
+    if not isinstance(value, list) or len(value) != _ENTRY_ITEMS:
+        raise EncodingError("an entry of a feed record is an array of three")
+    index, entry, statement = value
+    if not (_is_count(index) and isinstance(entry, bytes) and isinstance(statement, bytes)):
+        raise EncodingError("an entry of a feed record holds a number and two byte strings")
+    return FeedEntry(index, entry, statement)
 
 
 def _is_count(value: object) -> bool:

@@ -5,7 +5,8 @@ worker has just committed is taken from its memory; after a start, and when more
 from PostgreSQL by `published_index`. That mark is written once a second, so a crash repeats up to a second's entries:
 readers drop those whose (partition, index) they have had.
 
-Record: key = the subject's id as text, value = a `FeedRecord`; the same partition number as the events'.
+Record: key = the subject's id as text, value = a `FeedRecord`; the same partition number as the events'. What comes
+within a second goes together, unless something waits for it, so that under load a record holds many entries.
 """
 
 from __future__ import annotations
@@ -16,18 +17,18 @@ from collections.abc import Sequence
 
 import structlog
 
-from carenet.bus.publishing import Producer, Record
-from carenet.encoding.ids import encode_id
+from carenet.bus.publishing import Producer
 from carenet.errors import TransportError
 from carenet.node.backoff import Backoff
-from carenet.node.feed import FeedRecord
+from carenet.node.feed import FeedEntry, build_feed_records
 from carenet.rules.effects import Accepted
 from carenet.store.store import Store
 
 _PAGE = 500  # entries that are read and sent at a time
 _MOST_FRESH = 8192  # entries that are kept in memory, about 20 MB
 _MARK_EVERY_S = 1.0
-_GATHER_S = 0.25  # after a commit: one read and one send for what trickles in meanwhile
+_GATHER_S = 1.0  # after a commit: one send for what comes meanwhile
+_ENOUGH = _MOST_FRESH // 4  # entries that are not gathered any longer
 
 _log = structlog.get_logger(__name__)
 
@@ -66,7 +67,7 @@ class EntriesOutbox:
         self._fresh += accepted
         self._size = accepted[-1].index + 1
         self._woken.set()
-        if is_urgent:
+        if is_urgent or len(self._fresh) >= _ENOUGH:
             self._hurried.set()
 
     async def run(self) -> None:
@@ -91,27 +92,24 @@ class EntriesOutbox:
         if not page and self._published != self._size:
             page = await self._read(self._published)
         if page:
-            records = [Record(encode_id(subject).encode(), record.encode()) for subject, record in page]
+            records = list(build_feed_records(self._partition, page))
             await self._producer.send_all(self._topic, self._partition, records)
             self._published = page[-1][1].index + 1
         if self._published > self._marked and time.monotonic() - self._marked_at_s >= _MARK_EVERY_S:
             await self._mark()
         return bool(page)
 
-    def _take_fresh(self, published: int) -> list[tuple[bytes, FeedRecord]]:
+    def _take_fresh(self, published: int) -> list[tuple[bytes, FeedEntry]]:
         """What follows what was published, with the subjects, if that is in memory; it stays there if sending fails."""
         self._fresh = [each for each in self._fresh if each.index >= published]
         if not self._fresh or self._fresh[0].index > published:
             return []
-        return [
-            (each.entry.subject, FeedRecord(self._partition, each.index, each.leaf, each.statement.encoded))
-            for each in self._fresh
-        ]
+        return [(each.entry.subject, FeedEntry(each.index, each.leaf, each.statement.encoded)) for each in self._fresh]
 
-    async def _read(self, published: int) -> list[tuple[bytes, FeedRecord]]:
+    async def _read(self, published: int) -> list[tuple[bytes, FeedEntry]]:
         """The next ones in the store, with their subjects."""
         return [
-            (each.subject, FeedRecord(self._partition, each.index, each.entry, each.statement))
+            (each.subject, FeedEntry(each.index, each.entry, each.statement))
             for each in await self._store.read_outbox(self._partition, published, _PAGE)
         ]
 

@@ -15,13 +15,12 @@ from carenet.encoding.ids import decode_id
 from carenet.errors import EncodingError
 from carenet.statements.batch import BatchPlace, match_place
 from carenet.statements.header import ED25519_OVER_BATCH, Header
-from carenet.statements.statement import Statement
+from carenet.statements.statement import Statement, parse_statement
 
 _NAME_HEAD = rb"([\x61-\x77]|\x78[\x18-\x40])"  # of a text of 1 to 64 bytes
 _NAME = rb"([a-z0-9._-]{1,64})"
 _CONTENT = "application/fhir+json"
 _FIELDS = (
-    rb"\x82\x59([\x01-\xff].)"  # [statement of 256 bytes or more, body]
     rb"\xd2\x84\x59([\x01-\xff].)"  # tag 18, [protected of 256 bytes or more, unprotected, payload, signature]
     rb"\xab\x01(\x27|\x3a\x00\x01\x00\x00)"  # eleven labels; alg
     rb"\x04\x58\x20(.{32})"  # kid
@@ -33,15 +32,15 @@ _FIELDS = (
     rb"\x64type" + _NAME_HEAD + _NAME + rb"\x65epoch\x50(.{16})"
     rb"\x6bcompartment" + _NAME_HEAD + _NAME
 )
-_PATTERN = re.compile(_FIELDS, re.DOTALL)
-_STATEMENT_AT, _PROTECTED_AT = 4, 9  # where the two begin, behind their heads of three bytes
+_STATEMENT = re.compile(_FIELDS, re.DOTALL)
+_RECORD = re.compile(rb"\x82\x59([\x01-\xff].)" + _FIELDS, re.DOTALL)  # [statement of 256 bytes or more, body]
+_STATEMENT_AT, _PROTECTED_AT = 4, 9  # where the two begin in a record, behind their heads of three bytes
 _REST = re.compile(
     rb"\x58\x20(.{32})\x58\x40(.{64})"  # payload, signature
     rb"(?:\x58([\x18-\xff])|\x59([\x01-\xff].)|\x5a(?!\x00\x00)(.{4}))",  # a body of 24 bytes or more
     re.DOTALL,
 )
-_SINGLY = b"\x27"
-_ALGS = {_SINGLY: EDDSA, b"\x3a\x00\x01\x00\x00": ED25519_OVER_BATCH}
+_ALGS = {b"\x27": EDDSA, b"\x3a\x00\x01\x00\x00": ED25519_OVER_BATCH}
 _EMPTY_MAP = b"\xa0"
 _TEXT, _SHORT = 0x60, 24  # a text's major type, and the length from which on it stands in a byte of its own
 
@@ -52,42 +51,61 @@ def read_plain_care(value: bytes) -> tuple[Statement, bytes] | None:
     Args:
         value: at most `records.MAX_RECORD_BYTES`, as for `records.decode_record`.
     """
-    found = _PATTERN.match(value)
+    found = _RECORD.match(value)
     if found is None:
         return None
-    (statement_length, protected_length, alg, kid, iss, sub, iat, cti, net, tag,
-     type_head, type_, epoch, compartment_head, compartment) = found.groups()  # fmt: skip
-    protected_end = found.end()
-    if _PROTECTED_AT + int.from_bytes(protected_length, "big") != protected_end:
+    fields, protected_end = found.groups(), found.end()
+    if _PROTECTED_AT + int.from_bytes(fields[1], "big") != protected_end:
         return None
-    if type_head[-1] != _head_of(type_) or compartment_head[-1] != _head_of(compartment):
+    header = _read_header(fields)
+    if header is None:
         return None
-    place, rest_at = _read_place(value, protected_end, alg)
+    place, rest_at = _read_place(value, protected_end, header.alg)
     rest = _REST.match(value, rest_at)
     if rest is None:
         return None
     payload, signature, *lengths = rest.groups()
     statement_end, body_at = rest.end(2), rest.end()
-    if _STATEMENT_AT + int.from_bytes(statement_length, "big") != statement_end:
+    if _STATEMENT_AT + int.from_bytes(fields[0], "big") != statement_end:
         return None
     if body_at + int.from_bytes(lengths[0] or lengths[1] or lengths[2], "big") != len(value):
         return None
-    try:
-        issuer, subject = decode_id(iss.decode()), decode_id(sub.decode())
-    except EncodingError:
-        return None
-    header = Header(
-        net, type_.decode(), issuer, subject, int.from_bytes(iat, "big"), cti, kid, _CONTENT, compartment.decode(),
-        epoch, tag, None, None, _ALGS[alg],
-    )  # fmt: skip
     protected = value[_PROTECTED_AT:protected_end]
     statement = Statement(value[_STATEMENT_AT:statement_end], protected, header, payload, signature, place)
     return statement, value[body_at:]
 
 
-def _read_place(value: bytes, at: int, alg: bytes) -> tuple[BatchPlace | None, int]:
+def read_accepted_header(statement: bytes) -> Header:
+    """The header of a statement that this node accepted, so that was checked when it came.
+
+    Args:
+        statement: its bytes.
+
+    Raises:
+        EncodingError, StatementError: as `parse_statement`, for what no fold accepts.
+    """
+    found = _STATEMENT.match(statement)
+    header = None if found is None else _read_header(found.groups())
+    return parse_statement(statement).header if header is None else header
+
+
+def _read_header(fields: tuple[bytes, ...]) -> Header | None:
+    (alg, kid, iss, sub, iat, cti, net, tag, type_head, type_, epoch, compartment_head, compartment) = fields[-13:]
+    if type_head[-1] != _head_of(type_) or compartment_head[-1] != _head_of(compartment):
+        return None
+    try:
+        issuer, subject = decode_id(iss.decode()), decode_id(sub.decode())
+    except EncodingError:
+        return None
+    return Header(
+        net, type_.decode(), issuer, subject, int.from_bytes(iat, "big"), cti, kid, _CONTENT, compartment.decode(),
+        epoch, tag, None, None, _ALGS[alg],
+    )  # fmt: skip
+
+
+def _read_place(value: bytes, at: int, alg: int) -> tuple[BatchPlace | None, int]:
     """The unprotected header that goes with an alg, and where it ends; a place where nothing matches if it does not."""
-    if alg == _SINGLY:
+    if alg == EDDSA:
         return None, at + 1 if value[at : at + 1] == _EMPTY_MAP else len(value)
     return match_place(value, at) or (None, len(value))
 

@@ -9,10 +9,10 @@ from aiokafka import AIOKafkaConsumer
 from carenet.bus.looking import fetch_end_offsets
 from carenet.bus.publishing import Producer, Record
 from carenet.bus.topics import topics_of
-from carenet.encoding import cbor
 from carenet.encoding.ids import encode_id
 from carenet.errors import TransportError
 from carenet.node.config import WorkerConfig
+from carenet.node.feed import FeedEntry, decode_feed_record
 from carenet.node.outbox import EntriesOutbox
 from carenet.store.store import Store
 from tests.support.chronicle import Chronicle
@@ -20,7 +20,8 @@ from tests.support.waiting import until
 from tests.support.working import publish_fast, running, wait_for_size
 
 
-async def _read(config: WorkerConfig, count: int) -> list[tuple[int, bytes, list]]:
+async def _read(config: WorkerConfig, count: int) -> list[tuple[int, bytes, FeedEntry]]:
+    """The first entries of the topic, with their partition and key."""
     topic = topics_of(config.genesis, config.node).entries.name
     consumer = AIOKafkaConsumer(topic, bootstrap_servers=config.kafka, auto_offset_reset="earliest")
     await consumer.start()
@@ -29,7 +30,9 @@ async def _read(config: WorkerConfig, count: int) -> list[tuple[int, bytes, list
         async with asyncio.timeout(10):
             while len(found) < count:
                 record = await consumer.getone()
-                found.append((record.partition, record.key, cbor.decode(record.value)))
+                read = decode_feed_record(record.value)
+                assert read.partition == record.partition
+                found += [(record.partition, record.key, each) for each in read.entries]
         return found
     finally:
         await consumer.stop()
@@ -51,9 +54,12 @@ async def test_committed_entries_are_published_in_order(
 ) -> None:
     await _fold(config, producer, store, chronicle, 700)
     entries = await store.read_entries(0, 0, 1000)
-    assert await _read(config, 703) == [
-        (0, encode_id(each.subject).encode(), [1, 0, each.index, each.entry, each.statement]) for each in entries
+    wanted = [
+        (0, encode_id(each.subject).encode(), FeedEntry(each.index, each.entry, each.statement)) for each in entries
     ]
+    found = await _read(config, 703)
+    for key in {key for _, key, _ in wanted}:
+        assert [each for each in found if each[1] == key] == [each for each in wanted if each[1] == key]
 
 
 async def test_what_was_not_marked_is_published_again(
@@ -63,7 +69,7 @@ async def test_what_was_not_marked_is_published_again(
     await store._fetch("UPDATE partition_state SET published_index = 1 WHERE partition = 0")
     topic = topics_of(config.genesis, config.node).entries.name
     task = asyncio.create_task(EntriesOutbox(store, producer, topic, 0).run())
-    assert [value[2] for _, _, value in await _read(config, 5)] == [0, 1, 2, 1, 2]
+    assert [each.index for _, _, each in await _read(config, 5)] == [0, 1, 2, 1, 2]
     task.cancel()
     await asyncio.wait({task})
 
@@ -92,7 +98,7 @@ async def test_nothing_is_marked_before_it_was_sent(
         await until(lambda: cut.tries > 1)
         assert (await store.heads())[0].published_index == 1
         cut.is_cut = False
-        assert [value[2] for _, _, value in await _read(config, 5)] == [0, 1, 2, 1, 2]
+        assert [each.index for _, _, each in await _read(config, 5)] == [0, 1, 2, 1, 2]
         task.cancel()
         await asyncio.wait({task})
 

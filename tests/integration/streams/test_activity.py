@@ -10,7 +10,7 @@ from carenet.bus.publishing import Producer, Record
 from carenet.encoding.ids import encode_id
 from carenet.ledger.entry import NO_PREV, Entry
 from carenet.local.process import ChildProcess
-from carenet.node.feed import FeedRecord
+from carenet.node.feed import FeedEntry, FeedRecord
 from carenet.store.stored import ActivityRow
 from tests.integration.streams.conftest import Place
 from tests.support.world import Patient, World
@@ -42,7 +42,8 @@ class Feed:
         seq = self.seqs[patient.id]
         prev = bytes([1]) * 32 if seq else NO_PREV
         entry = Entry(patient.id, seq, prev, message.statement.digest, now_ms)
-        record = FeedRecord(partition, self.indexes[partition], entry.encode(), message.statement.encoded)
+        feed_entry = FeedEntry(self.indexes[partition], entry.encode(), message.statement.encoded)
+        record = FeedRecord(partition, [feed_entry])
         self.seqs[patient.id] += 1
         self.indexes[partition] += 1
         before = self.latest.get((patient.id, issuer.id), -1)
@@ -63,7 +64,7 @@ async def _figures(place: Place, feed: Feed) -> Figures:
 async def _until_counted(place: Place, feed: Feed) -> None:
     figures: Any = None
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while (figures := await _figures(place, feed)) != feed.expected:  # noqa: ASYNC110 - another process counts
                 await asyncio.sleep(0.1)
     except TimeoutError:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from carenet.ledger.entry import NO_PREV, Entry
 from carenet.node.activity import LATE_MS, MINUTE_MS, Activity, Figures, Mirror, count
-from carenet.node.feed import FeedRecord
+from carenet.node.feed import FeedEntry, FeedRecord
 from tests.support.actors import NOW_S
 from tests.support.world import World
 
@@ -34,10 +34,14 @@ class Event:
 
 
 def _record(event: Event, index: int) -> FeedRecord:
+    return FeedRecord(0, [_entry(event, index)])
+
+
+def _entry(event: Event, index: int) -> FeedEntry:
     message = WORLD.care(ISSUERS[event.issuer], PATIENT, bytes(16), type=event.type, iat_s=event.iat_s)
     prev = bytes([1]) * 32 if index else NO_PREV
     entry = Entry(PATIENT.id, index, prev, message.statement.digest, event.logged_ms)
-    return FeedRecord(0, index, entry.encode(), message.statement.encoded)
+    return FeedEntry(index, entry.encode(), message.statement.encoded)
 
 
 def _events() -> st.SearchStrategy[list[Event]]:
@@ -78,6 +82,18 @@ def test_the_figures_are_those_of_a_plain_count_whatever_is_repeated(events: lis
         activity = count(activity, record) or activity
         again = records[random.randrange(at + 1)]  # type: ignore[attr-defined]
         assert count(activity, again) is None
+    assert _figures(activity) == _plain(events)
+
+
+@given(_events(), st.lists(st.integers(1, 4), min_size=12, max_size=12))
+def test_records_that_overlap_count_each_entry_once(events: list[Event], sizes: list[int]) -> None:
+    entries, activity, at = [_entry(event, index) for index, event in enumerate(events)], None, 0
+    for size in sizes:
+        if record := FeedRecord(0, entries[max(0, at - 2) : at + size]) if entries else None:
+            activity = count(activity, record) or activity
+        at = min(at + size, len(entries))
+    if entries:
+        activity = count(activity, FeedRecord(0, entries)) or activity
     assert _figures(activity) == _plain(events)
 
 
@@ -134,7 +150,7 @@ def test_the_mirror_notes_what_was_counted_and_skips_what_no_node_wrote() -> Non
     assert after is not None
     assert mirror.take(after, value) is None
     assert mirror.take(after, b"rubbish") is None
-    assert mirror.take(after, FeedRecord(0, 1, b"no entry", b"no statement").encode()) is None
+    assert mirror.take(after, FeedRecord(0, [FeedEntry(1, b"no entry", b"no statement")]).encode()) is None
     assert repr(mirror) == "<Mirror with 1 patients to write>"
 
 

@@ -7,28 +7,37 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carenet.encoding import cbor
+from carenet.encoding.ids import encode_id
 from carenet.errors import EncodingError
-from carenet.node.feed import FeedRecord, decode_feed_record
+from carenet.node.feed import FeedEntry, FeedRecord, build_feed_records, decode_feed_record
+
+_ENTRIES = st.lists(st.builds(FeedEntry, st.integers(0, 2**50), st.binary(), st.binary()), min_size=1, max_size=5)
 
 
-@given(st.integers(0, 1023), st.integers(0, 2**50), st.binary(), st.binary())
-def test_a_feed_record_survives_its_bytes(partition: int, index: int, entry: bytes, statement: bytes) -> None:
-    record = FeedRecord(partition, index, entry, statement)
+@given(st.integers(0, 1023), _ENTRIES)
+def test_a_feed_record_survives_its_bytes(partition: int, entries: list[FeedEntry]) -> None:
+    record = FeedRecord(partition, entries)
     assert decode_feed_record(record.encode()) == record
-    assert record.encode() == cbor.encode([1, partition, index, entry, statement])
+    assert record.encode() == cbor.encode(
+        [2, partition, [[each.index, each.entry, each.statement] for each in entries]]
+    )
 
 
 @pytest.mark.parametrize(
     "items",
     [
-        [2, 0, 0, b"", b""],
-        [True, 0, 0, b"", b""],
-        [1, -1, 0, b"", b""],
-        [1, 0, -1, b"", b""],
-        [1, 0, True, b"", b""],
-        [1, 0, 0, "", b""],
-        [1, 0, 0, b"", None],
-        [1, 0, 0, b""],
+        [1, 0, [[0, b"", b""]]],
+        [True, 0, [[0, b"", b""]]],
+        [2, -1, [[0, b"", b""]]],
+        [2, 0, [[-1, b"", b""]]],
+        [2, 0, [[True, b"", b""]]],
+        [2, 0, [[0, "", b""]]],
+        [2, 0, [[0, b"", None]]],
+        [2, 0, [[0, b""]]],
+        [2, 0, [0]],
+        [2, 0, []],
+        [2, 0, 0],
+        [2, 0],
         {1: 0},
         None,
     ],
@@ -41,3 +50,20 @@ def test_another_shape_is_refused(items: Any) -> None:
 def test_bytes_that_are_no_cbor_are_refused() -> None:
     with pytest.raises(EncodingError):
         decode_feed_record(b"\xff")
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 100_000)), max_size=700))
+def test_each_entry_is_in_one_record_of_its_subject_and_in_order(drawn: list[tuple[int, int]]) -> None:
+    statements = [bytes(size) for _, size in drawn]
+    subjects = [bytes([subject]) * 32 for subject, _ in drawn]
+    entries = [FeedEntry(index, b"e", statement) for index, statement in enumerate(statements)]
+    found: dict[bytes, list[FeedEntry]] = {encode_id(each).encode(): [] for each in subjects}
+    for record in build_feed_records(7, zip(subjects, entries, strict=True)):
+        assert len(record.value) <= 2**20
+        read = decode_feed_record(record.value)
+        assert read.partition == 7
+        found[record.key] += read.entries
+    for key, read_entries in found.items():
+        assert read_entries == [
+            each for subject, each in zip(subjects, entries, strict=True) if encode_id(subject).encode() == key
+        ]
