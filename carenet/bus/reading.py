@@ -35,7 +35,11 @@ _LOG_APPEND_TIME = 1
 _SESSION_TIMEOUT_S = 6.0  # a killed worker's partitions are free after this
 _HEARTBEAT_S = 1.0  # and a rebalance is noticed within this
 _STALLED_S = 60.0  # a worker that has not read for so long loses its partitions to one that does
-_FETCH_WAIT_S = 0.01  # one fetch a broker is under way, and a partition's next record may wait so long for its end
+# One fetch a broker is under way, and a partition's next record may wait so long for its end. When much comes, a fetch
+# gathers for longer: every batch costs all that handle it, and latency grows least where none of them falls behind.
+_FETCH_WAIT_MS, _FETCH_BYTES = 10, 1
+_BUSY_WAIT_MS, _BUSY_BYTES = 25, 1 << 20
+_BUSY_RECORDS = 24  # of one read
 _PARTITION_BYTES = 12 << 20  # a whole batch of usual records, so that a backlog is folded in large transactions
 _START_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 3.0
@@ -118,7 +122,8 @@ class BatchReader:
             session_timeout_ms=int(self._session_timeout_s * 1000),
             heartbeat_interval_ms=int(min(_HEARTBEAT_S, self._session_timeout_s / 3) * 1000),
             max_poll_interval_ms=int(_STALLED_S * 1000),
-            fetch_max_wait_ms=int(_FETCH_WAIT_S * 1000),
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
+            fetch_min_bytes=_FETCH_BYTES,
             max_partition_fetch_bytes=_PARTITION_BYTES,
         )
         self._consumer.subscribe([self._topic], listener=_Listener(self._on_revoked, self._on_assigned))
@@ -147,6 +152,7 @@ class BatchReader:
         await self._position()
         with translated(f"reading {self._topic}"):
             fetched = await self._fetch(timeout_s)
+        self._pace(sum(map(len, fetched.values())))
         return [batch for each, records in fetched.items() if (batch := self._take(each.partition, records))]
 
     def rewind(self, partitions: Iterable[int]) -> None:
@@ -220,6 +226,13 @@ class BatchReader:
                 if each.partition in self._positions:
                     raise LostHistoryError(each.partition, offset) from exc
         return fetched
+
+    def _pace(self, records: int) -> None:
+        """Let the next fetch gather for longer, or not, after a read of so many."""
+        fetcher = self._open._fetcher  # noqa: SLF001 - aiokafka takes both when the consumer is made only
+        is_busy = records >= _BUSY_RECORDS
+        fetcher._fetch_max_wait_ms = _BUSY_WAIT_MS if is_busy else _FETCH_WAIT_MS  # noqa: SLF001
+        fetcher._fetch_min_bytes = _BUSY_BYTES if is_busy else _FETCH_BYTES  # noqa: SLF001
 
     def _take(self, partition: int, records: list[Any]) -> Batch | None:
         if partition not in self._positions or not records:

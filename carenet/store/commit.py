@@ -211,17 +211,6 @@ def _bytes_literal(items: Iterable[bytes]) -> str:
     return "{" + ",".join(f'"\\\\x{item.hex()}"' for item in items) + "}"
 
 
-def idempotency_columns(used: list[tuple[Key, IdempotencyRow]]) -> tuple[list[Any], ...]:
-    """Used ids as one array a column."""
-    keys = [key for key, _ in used if isinstance(key, IdempotencyKey)]
-    return (
-        [key.in_subject for key in keys],
-        [key.iss_cti for key in keys],
-        [row.digest for _, row in used],
-        [row.tag for _, row in used],
-    )
-
-
 def _rare_records(partition: int, rows: Mapping[Key, Row]) -> dict[str, list[tuple[Any, ...]]]:
     """Parameters by statement, for the kinds of rows that a batch seldom has many of."""
     records: dict[str, list[tuple[Any, ...]]] = {}

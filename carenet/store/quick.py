@@ -1,52 +1,55 @@
-"""A small batch of care events in one statement, hence one round trip and one transaction.
+"""Small batches of care events of several partitions in one statement, hence one round trip and one transaction.
 
-While events trickle in, a batch is one or two of them, and the eight round trips of a general commit
-(`carenet.store.commit`) are most of the time until the push. What is written is the same; anything but entries, heads
-and used ids, or more than a few of them, goes the general way, where COPY is faster.
+While events trickle in, a batch is a few of them, and the eight round trips of a general commit
+(`carenet.store.commit`) are most of the time until the push. What is written is the same; whatever else a batch does,
+or more than a few events, goes the general way, where COPY is faster.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from carenet.rules.effects import Effects
-from carenet.rules.rows import IdempotencyRow, SubjectRow
-from carenet.store.commit import (
-    CHANNEL,
-    ENTRY_COLUMNS,
-    SET_SUBJECT,
-    entry_record,
-    idempotency_columns,
-    lost_partition,
-    subject_columns,
-)
+from carenet.rules.rows import IdempotencyKey, IdempotencyRow, SubjectRow
+from carenet.store.commit import CHANNEL, ENTRY_COLUMNS, SET_SUBJECT, entry_record, subject_columns
 
 MOST_ENTRIES = 64
 
 _COLUMNS = ", ".join(f'"{name}"' for name in ENTRY_COLUMNS)
-# Each part inserts from `moved`, which is empty when another worker moved the partition: then nothing is written.
+# Each part inserts what belongs to `moved`, where a partition is missing that another worker moved: of that one nothing
+# is written.
 _COMMIT = f"""
 WITH moved AS (
-    UPDATE partition_state SET next_offset = $3, size = $4, log_time_ms = $5, frontier = $6
-    WHERE partition = $1 AND next_offset = $2 RETURNING partition),
+    UPDATE partition_state AS old SET next_offset = new.next_offset, size = new.size, log_time_ms = new.log_time_ms,
+        frontier = new.frontier
+    FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bytea[])
+        AS new(partition, before, next_offset, size, log_time_ms, frontier)
+    WHERE old.partition = new.partition AND old.next_offset = new.before
+    RETURNING old.partition, old.size, old.next_offset),
 new_entries AS (
     INSERT INTO entries ({_COLUMNS})
-    SELECT moved.partition, e.* FROM moved CROSS JOIN unnest($7::bigint[], $8::bytea[], $9::bigint[], $10::bytea[],
-        $11::bytea[], $12::bytea[], $13::bytea[], $14::bytea[], $15::text[], $16::text[], $17::bigint[], $18::bigint[])
-        AS e),
+    SELECT e.* FROM unnest($7::int[], $8::bigint[], $9::bytea[], $10::bigint[], $11::bytea[], $12::bytea[],
+        $13::bytea[], $14::bytea[], $15::bytea[], $16::text[], $17::text[], $18::bigint[], $19::bigint[])
+        AS e({_COLUMNS}) JOIN moved ON moved.partition = e.partition),
+new_tiles AS (
+    INSERT INTO tiles (partition, level, index, hashes)
+    SELECT t.* FROM unnest($20::int[], $21::int[], $22::bigint[], $23::bytea[]) AS t(partition, level, index, hashes)
+        JOIN moved ON moved.partition = t.partition),
 new_subjects AS (
     INSERT INTO subjects (partition, subject, kind, next_seq, head, custodians, write, emergency)
-    SELECT moved.partition, s.subject, s.kind, s.next_seq, s.head, s.custodians::bytea[], s.write::text[], s.emergency
-    FROM moved CROSS JOIN
-        unnest($19::bytea[], $20::text[], $21::bigint[], $22::bytea[], $23::text[], $24::text[], $25::boolean[])
-        AS s(subject, kind, next_seq, head, custodians, write, emergency)
+    SELECT s.partition, s.subject, s.kind, s.next_seq, s.head, s.custodians::bytea[], s.write::text[], s.emergency
+    FROM unnest($24::int[], $25::bytea[], $26::text[], $27::bigint[], $28::bytea[], $29::text[], $30::text[],
+        $31::boolean[]) AS s(partition, subject, kind, next_seq, head, custodians, write, emergency)
+        JOIN moved ON moved.partition = s.partition
     {SET_SUBJECT}),
 new_ids AS (
     INSERT INTO idempotency (partition, subject, iss_cti, digest, tag)
-    SELECT moved.partition, i.* FROM moved CROSS JOIN
-        unnest($26::bytea[], $27::bytea[], $28::bytea[], $29::bytea[]) AS i)
-SELECT pg_notify('{CHANNEL}', $1::int || ':' || $4::bigint || ':' || $3::bigint) FROM moved
+    SELECT i.* FROM unnest($32::int[], $33::bytea[], $34::bytea[], $35::bytea[], $36::bytea[])
+        AS i(partition, subject, iss_cti, digest, tag) JOIN moved ON moved.partition = i.partition)
+SELECT partition, pg_notify('{CHANNEL}', partition || ':' || size || ':' || next_offset) FROM moved
 """  # noqa: S608 - constants of ours
+_TILE_COLUMNS, _ID_COLUMNS = 4, 5
 
 
 def is_quick(effects: Effects) -> bool:
@@ -54,30 +57,49 @@ def is_quick(effects: Effects) -> bool:
     return (
         0 < len(effects.accepted) <= MOST_ENTRIES
         and not effects.rejected
-        and not effects.tiles
         and all(isinstance(row, SubjectRow | IdempotencyRow) for row in effects.writes.values())
     )
 
 
-async def commit_quickly(connection: Any, effects: Effects) -> None:
+async def commit_quickly(connection: Any, batches: Sequence[Effects]) -> frozenset[int]:
     """Carry out what `is_quick` allowed, in a transaction of its own.
 
-    Raises:
-        LostPartition: `next_offset` is no longer `effects.before`; nothing was written.
+    Args:
+        connection: in no transaction.
+        batches: of one partition each.
+
+    Returns:
+        The partitions that were moved on; of the others, whose `next_offset` is no longer `before`, nothing was
+        written.
     """
-    state = effects.state
-    entries = list(zip(*(entry_record(state.partition, each)[1:] for each in effects.accepted), strict=True))
+    states = [
+        (state.partition, each.before, state.next_offset, state.tree.size, state.log_time_ms, state.tree.encode())
+        for each in batches
+        for state in (each.state,)
+    ]
+    entries = [entry_record(each.state.partition, accepted) for each in batches for accepted in each.accepted]
+    tiles = [(each.state.partition, tile.level, tile.index, tile.hashes) for each in batches for tile in each.tiles]
+    subjects = [
+        (each.state.partition, row) for each in batches for row in each.writes.values() if isinstance(row, SubjectRow)
+    ]
+    ids = [
+        (each.state.partition, key.in_subject, key.iss_cti, row.digest, row.tag)
+        for each in batches
+        for key, row in each.writes.items()
+        if isinstance(key, IdempotencyKey) and isinstance(row, IdempotencyRow)
+    ]
     moved = await connection.fetch(
         _COMMIT,
-        state.partition,
-        effects.before,
-        state.next_offset,
-        state.tree.size,
-        state.log_time_ms,
-        state.tree.encode(),
-        *entries,
-        *subject_columns([row for row in effects.writes.values() if isinstance(row, SubjectRow)]),
-        *idempotency_columns([(key, row) for key, row in effects.writes.items() if isinstance(row, IdempotencyRow)]),
+        *zip(*states, strict=True),
+        *zip(*entries, strict=True),
+        *_columns(tiles, _TILE_COLUMNS),
+        [partition for partition, _ in subjects],
+        *subject_columns([row for _, row in subjects]),
+        *_columns(ids, _ID_COLUMNS),
     )
-    if not moved:
-        raise lost_partition(effects)
+    return frozenset(partition for partition, _ in moved)
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], count: int) -> Sequence[Sequence[Any]]:
+    """One sequence a column, of no rows too."""
+    return list(zip(*rows, strict=True)) or [()] * count

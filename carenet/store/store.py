@@ -24,6 +24,7 @@ from carenet.statements.genesis import Genesis
 from carenet.store import schema
 from carenet.store.commit import write_effects
 from carenet.store.faults import translated
+from carenet.store.gathering import Gathering
 from carenet.store.queries import Queries
 from carenet.store.quick import commit_quickly, is_quick
 from carenet.store.rows import load_rows
@@ -94,6 +95,7 @@ class Store(Queries):
         self.dsn = dsn  # has a password in it: keep it out of logs
         self._max_connections = max_connections
         self._open_pool: Any = None
+        self._gathering = Gathering(self._commit_quickly)
 
     def __repr__(self) -> str:
         if self._open_pool is None:
@@ -165,11 +167,15 @@ class Store(Queries):
         """
         with translated(f"committing to partition {effects.state.partition}"):
             if is_quick(effects):
-                async with self._pool.acquire(timeout=_ANSWER_TIMEOUT_S) as connection:
-                    await commit_quickly(connection, effects)
+                await self._gathering.commit(effects)
                 return
             async with self._transaction() as connection:
                 await write_effects(connection, effects)
+
+    async def _commit_quickly(self, batches: Sequence[Effects]) -> frozenset[int]:
+        with translated(f"committing to {len(batches)} partitions"):
+            async with self._pool.acquire(timeout=_ANSWER_TIMEOUT_S) as connection:
+                return await commit_quickly(connection, batches)
 
     async def save_checkpoint(self, checkpoint: StoredCheckpoint) -> None:
         """Keep a checkpoint that this node signed; the first one at a size stays."""
