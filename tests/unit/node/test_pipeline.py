@@ -60,7 +60,7 @@ async def test_others_have_a_turn_while_a_large_batch_is_prepared() -> None:
 
     others = asyncio.create_task(take_turns())
     records = _story(1)
-    await Pipeline(Rows(), SCOPE).prepare(records * 1000)
+    await Pipeline(Rows(), SCOPE).prepare(records * 1500)
     others.cancel()
     assert turns >= 3
 
