@@ -21,6 +21,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from itertools import chain
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -33,6 +34,7 @@ from carenet.bus.topics import topics_of
 from carenet.errors import CorruptionError, SetupError
 from carenet.local.own import STREAMS
 from carenet.local.process import ChildProcess, Command
+from carenet.node.feed import decode_feed_record
 from carenet.store.listening import Listener, listen
 
 WORKERS = 2  # one a core
@@ -111,7 +113,7 @@ async def run_fold(on: Ground, network: BenchNetwork, published: Published, *, e
         on: the servers.
         network: prepared.
         published: what its topic holds.
-        entries_topic: whether the workers hand their entries on; then the clock stops when all of them are handed on.
+        entries_topic: whether the workers hand their entries on; then the clock stops when the last one is handed on.
 
     Raises:
         SetupError: a worker ended, or stands still.
@@ -125,12 +127,13 @@ async def run_fold(on: Ground, network: BenchNetwork, published: Published, *, e
         workers = await stack.enter_async_context(_workers(on, network, dsn, entries_topic=entries_topic))
         roots = [*on.pids, *(worker.pid for worker in workers)]
         await gate.wait_for(workers)
-        before_s, began_s = read_cpu_s(roots), time.monotonic()
+        before_s, began_s = read_cpu_s(roots), time.time()
         await gate.open()
         await _wait_for_commits(listener, published, workers)
+        ended_s, cpu_s = time.time(), read_cpu_s(roots) - before_s
         if handed is not None:
-            await handed.wait_for(published.events)
-        took_s, cpu_s = time.monotonic() - began_s, read_cpu_s(roots) - before_s
+            ended_s = max(ended_s, await handed.wait_for(published.events))
+        took_s = ended_s - began_s
         return Round(published.events, took_s, cpu_s, await gate.read_state(published))
 
 
@@ -222,11 +225,10 @@ async def _wait_for_commits(listener: Listener, published: Published, workers: S
 
 
 class _Handed:
-    """How many entries came to the node's entries topic since the round began."""
+    """Reads how many entries came to the node's entries topic since the round began."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, places: list[TopicPartition]) -> None:
-        self._consumer, self._places = consumer, places
-        self._before = 0
+    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+        self._consumer = consumer
 
     @classmethod
     @asynccontextmanager
@@ -235,18 +237,24 @@ class _Handed:
         consumer = AIOKafkaConsumer(bootstrap_servers=on.kafka.bootstrap, enable_auto_commit=False)
         await consumer.start()
         try:
-            handed = cls(consumer, [TopicPartition(topic, each) for each in range(network.genesis.partitions)])
-            handed._before = await handed._count()
-            yield handed
+            places = [TopicPartition(topic, each) for each in range(network.genesis.partitions)]
+            consumer.assign(places)
+            consumer.pause(*places)  # nothing is read before the fold is over
+            for place, end in (await consumer.end_offsets(places)).items():
+                consumer.seek(place, end)
+            yield cls(consumer)
         finally:
             await consumer.stop()
 
-    async def _count(self) -> int:
-        return sum((await self._consumer.end_offsets(self._places)).values())
-
-    async def wait_for(self, events: int) -> None:
-        deadline = time.monotonic() + _STALLED_S
-        while await self._count() - self._before < events:
-            if time.monotonic() > deadline:
+    async def wait_for(self, events: int) -> float:
+        """Read until there were so many; the time of the last record, seconds since 1970."""
+        self._consumer.resume(*self._consumer.assignment())
+        left, last_ms = events, 0
+        while left > 0:
+            found = await self._consumer.getmany(timeout_ms=int(_STALLED_S * 1000))
+            if not found:
                 raise SetupError("the entries topic did not get every entry")
-            await asyncio.sleep(_POLL_S)
+            for record in chain.from_iterable(found.values()):
+                left -= len(decode_feed_record(record.value).entries)
+                last_ms = max(last_ms, record.timestamp)
+        return last_ms / 1000
