@@ -30,7 +30,7 @@ EVENTS = 3000
 PATIENTS = 8
 # A clinician writes in two compartments, a laboratory in one.
 KINDS = (("Observation", "Observation", "MedicationRequest"), ("Observation",))
-PUBLISHER_EVENTS = 600
+PUBLISHER_EVENTS = 900
 
 
 @dataclass
@@ -154,7 +154,7 @@ async def test_a_publisher_killed_in_the_middle_resumes_and_says_nothing_twice(g
     # spool it shares, is at work in this process meanwhile.
     told: dict[str, set[str]] = {}
     first = PUBLISHER_EVENTS * 1000
-    resumed = [await _run_publisher(ground, first, told, kill_after=PUBLISHER_EVENTS // 3) for _ in range(2)]
+    resumed = [await _run_publisher(ground, first, told, kill_after=PUBLISHER_EVENTS // 10) for _ in range(2)]
     resumed.append(await _run_publisher(ground, first, told, kill_after=None))
     assert len(told) == PUBLISHER_EVENTS
     assert {len(digests) for digests in told.values()} == {1}, "each event has one outcome, however often it is asked"

@@ -22,8 +22,8 @@ from carenet.bus.security import KafkaAt
 from carenet.bus.topics import topics_of
 from carenet.demo.counting import Baseline, catch_up, read_access, read_run
 from carenet.demo.expected import Logged, Place, find_expected
-from carenet.encoding import cbor
 from carenet.encoding.ids import decode_id
+from carenet.node.feed import decode_feed_record
 from carenet.sealing.identity import Identity
 from carenet.statements.genesis import Genesis
 from carenet.store.store import Store
@@ -151,24 +151,28 @@ async def assert_followed_up(store: Store, settle_s: float = SETTLE_S) -> None:
 
 
 async def assert_handed_on(store: Store, genesis: Genesis, kafka: KafkaAt) -> None:
-    """Every entry that is marked as published is in the entries topic, at least once, and first in order."""
+    """Every entry that is marked as published is in the entries topic, at least once; a subject's first in order."""
     topic = topics_of(genesis, genesis.nodes[0].name).entries.name
     handed_on = await read_entries_topic(kafka, topic, genesis.partitions)
     for partition, head in (await store.heads()).items():
-        first_seen = list(dict.fromkeys(handed_on[partition]))
-        lost = sorted(set(range(head.published_index)) - set(first_seen))
-        assert not lost, f"partition {partition}: {len(lost)} entries were never handed on, the first {lost[:3]}"
-        assert first_seen == sorted(first_seen), f"partition {partition}: handed on out of order"
+        lost = set(range(head.published_index)).difference(*handed_on[partition].values())
+        assert not lost, (
+            f"partition {partition}: {len(lost)} entries were never handed on, the first {sorted(lost)[:3]}"
+        )
+        for indexes in handed_on[partition].values():
+            first_seen = list(dict.fromkeys(indexes))
+            assert first_seen == sorted(first_seen), f"partition {partition}: handed on out of order"
 
 
-async def read_entries_topic(kafka: KafkaAt, topic: str, partitions: int) -> dict[int, list[int]]:
-    """The indices that the entries topic holds now, by partition, repeats too."""
-    found: dict[int, list[int]] = {}
+async def read_entries_topic(kafka: KafkaAt, topic: str, partitions: int) -> dict[int, dict[bytes, list[int]]]:
+    """The indexes that the entries topic holds now, by partition and subject, repeats too."""
+    found: dict[int, dict[bytes, list[int]]] = {}
     for place, records in (await read_topic(kafka, topic, partitions)).items():
-        found[place] = []
+        by_subject = found.setdefault(place, {})
         for record in records:
             assert record.value is not None
-            _, partition, index, *_ = cbor.decode(record.value)
-            assert partition == place
-            found[place].append(index)
+            assert record.key is not None
+            read = decode_feed_record(record.value)
+            assert read.partition == place
+            by_subject.setdefault(record.key, []).extend(each.index for each in read.entries)
     return found

@@ -11,6 +11,7 @@ side by side do not meet. Servers die with the process that started them, also w
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import shutil
@@ -67,7 +68,16 @@ async def database(postgres: EmbeddedPostgres, unique_name: Callable[[str], str]
     name = unique_name("test")
     await _execute(postgres.dsn(), f"CREATE DATABASE {name}")
     yield postgres.dsn(name)
-    await _execute(postgres.dsn(), f"DROP DATABASE {name} WITH (FORCE)")
+    await _drop(postgres.dsn(), name)
+
+
+async def _drop(dsn: str, name: str) -> None:
+    for _ in range(50):
+        try:
+            return await _execute(dsn, f"DROP DATABASE {name} WITH (FORCE)")
+        except asyncpg.InsufficientPrivilegeError:  # autovacuum is there, which only the server's owner may end
+            await asyncio.sleep(0.1)
+    raise TimeoutError(f"autovacuum does not leave {name}")
 
 
 async def _execute(dsn: str, statement: str) -> None:
