@@ -6,6 +6,10 @@ modules of its role only. Traps that the settings below avoid:
   before anything else starts, and Faust makes none itself.
 - Its web server wants port 6066 on every address: off.
 - Its session timeout is 60 s, so another process takes over late: 6 s.
+- Its spinner, which turns with every log record, has all libraries make their debug records, a seventh of the agents'
+  time, though none is printed: a worker without it.
+- It sends each write to a table to the changelog by itself: those of a tenth of a second go together. Nothing is lost
+  by it, since the consumer's offsets are committed when the changelog is written.
 - A broker that dies under it makes it ignore SIGTERM: the role `timeline` has a Kafka client of its own and starts none
   of Faust's; the others are killed by the supervisor after its grace time.
 """
@@ -13,6 +17,7 @@ modules of its role only. Traps that the settings below avoid:
 from __future__ import annotations
 
 import gc
+import logging
 import os
 from collections.abc import Callable, Mapping
 from functools import cache, partial
@@ -40,11 +45,19 @@ ROLES: dict[str, tuple[str, ...]] = {
 _SESSION_S = 6.0
 _HEARTBEAT_S = 1.0
 _REBALANCE_S = 6.0
+_LINGER_S = 0.1
 _BEHIND_THE_FOLD = 10  # niceness: on a busy machine a count may wait, a push may not
 _RETRY_S = 1.0
 _COLLECT_SELDOM = (100_000, 20, 20)
 
 _log = structlog.get_logger(__name__)
+
+
+class QuietWorker(faust.Worker):
+    """Faust's worker without its spinner."""
+
+    def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:
+        """Leave the level as it was asked for."""
 
 
 class CarenetApp(faust.App):
@@ -105,7 +118,9 @@ def build_app(settings: Settings) -> CarenetApp:
         broker_heartbeat_interval=_HEARTBEAT_S,
         broker_rebalance_timeout=_REBALANCE_S,
         stream_wait_empty=False,
+        producer_linger=_LINGER_S,
         worker_redirect_stdouts=False,
+        Worker=QuietWorker,
     )
     app.site, app.agents_metrics = site, AgentMetrics()
     app.registry, app.read_health = app.agents_metrics.registry, partial(_read_assignment, app)

@@ -7,6 +7,7 @@ right one is the fold's to know.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from carenet.encoding import cbor
@@ -21,6 +22,13 @@ _UNSIGNED = 0
 _ITEMS = 6
 _HEAD = b"\x86\x01\x58\x20"  # array of 6, version 1, byte string of 32
 _BYTES_32 = b"\x58\x20"
+# Nearly every entry: seq below 2**32, log time from 2**32 ms on, which was in 1970.
+_USUAL = re.compile(
+    rb"\x86\x01\x58\x20(.{32})"
+    rb"([\x00-\x17]|\x18[\x18-\xff]|\x19[\x01-\xff].|\x1a(?!\x00\x00).{4})"
+    rb"\x58\x20(.{32})\x58\x20(.{32})\x1b(?!\x00{4})(\x00[\x00-\x1f].{6})",
+    re.DOTALL,
+)
 
 
 @dataclass(slots=True, unsafe_hash=True)  # never changed; not frozen, which costs a microsecond for each entry
@@ -79,6 +87,15 @@ def decode_entry(data: bytes) -> Entry:
     Raises:
         EncodingError: not deterministic CBOR, another version, or a field that breaks a rule of `Entry`.
     """
+    found = _USUAL.fullmatch(data)
+    if found is None:
+        return _decode_unusual(data)
+    subject, seq, prev, digest, log_time_ms = found.groups()
+    return _make(subject, int.from_bytes(seq[1:] or seq, "big"), prev, digest, int.from_bytes(log_time_ms, "big"))
+
+
+def _decode_unusual(data: bytes) -> Entry:
+    """Read it by the general codec, which alone decides what is right and tells what is wrong."""
     items = cbor.decode(data)
     if not isinstance(items, list) or len(items) != _ITEMS:
         raise EncodingError("an entry is an array of six")
@@ -89,6 +106,10 @@ def decode_entry(data: bytes) -> Entry:
         raise EncodingError("an entry's subject, prev and digest are byte strings")
     if not (_is_int(seq) and _is_int(log_time_ms)):
         raise EncodingError("an entry's seq and log time are integers")
+    return _make(subject, seq, prev, digest, log_time_ms)
+
+
+def _make(subject: bytes, seq: int, prev: bytes, digest: bytes, log_time_ms: int) -> Entry:
     try:
         return Entry(subject, seq, prev, digest, log_time_ms)
     except ValueError as exc:

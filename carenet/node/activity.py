@@ -23,7 +23,7 @@ from carenet.encoding.ids import decode_id, encode_id
 from carenet.errors import BadInputError, TransportError
 from carenet.ledger.entry import decode_entry
 from carenet.node.feed import FeedRecord, decode_feed_record
-from carenet.statements.plain_care import read_accepted_header
+from carenet.statements.plain_care import read_accepted_claims
 from carenet.store.store import Store
 from carenet.store.stored import ActivityRow
 
@@ -128,16 +128,16 @@ def count(before: Activity | None, record: FeedRecord, mirrored: int = -1) -> Ac
     claimed = dict(before.claimed) if before else {}
     minutes = {at: dict(types) for at, types in before.minutes.items()} if before else {}
     for each in entries:
-        entry, header = decode_entry(each.entry), read_accepted_header(each.statement)
+        entry, claims = decode_entry(each.entry), read_accepted_claims(each.statement)
         minute_ms = entry.log_time_ms - entry.log_time_ms % MINUTE_MS
         if minute_ms not in minutes:
             minutes = {at: types for at, types in minutes.items() if not _has(mirrored, types)} | {minute_ms: {}}
-        latest = claimed.get(header.issuer, header.iat_s)
-        claimed[header.issuer] = max(latest, header.iat_s)
-        is_late = entry.log_time_ms - header.iat_s * 1000 > LATE_MS
-        old = minutes[minute_ms].get(header.type, _NONE)
-        minutes[minute_ms][header.type] = Figures(
-            old.events + 1, old.late + is_late, old.out_of_order + (header.iat_s < latest), last_index=each.index
+        latest = claimed.get(claims.issuer, claims.iat_s)
+        claimed[claims.issuer] = max(latest, claims.iat_s)
+        is_late = entry.log_time_ms - claims.iat_s * 1000 > LATE_MS
+        old = minutes[minute_ms].get(claims.type, _NONE)
+        minutes[minute_ms][claims.type] = Figures(
+            old.events + 1, old.late + is_late, old.out_of_order + (claims.iat_s < latest), last_index=each.index
         )
     subject = before.subject if before else entry.subject
     return Activity(record.partition, subject, entries[-1].index, claimed, minutes)

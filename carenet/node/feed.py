@@ -8,6 +8,7 @@ Bodies stay in PostgreSQL: an erased body must be erased in one place only.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -21,6 +22,12 @@ _ITEMS, _ENTRY_ITEMS = 3, 3
 _UNSIGNED, _BYTES, _ARRAY = 0, 2, 4  # CBOR major types
 _HEAD = b"\x83\x02"  # array of three, version 2
 _ENTRY_HEAD = b"\x83"
+# What nearly every record and entry begins with: numbers below 2**32, an entry of 24 to 255 bytes.
+_NUMBER = rb"([\x00-\x17]|\x18[\x18-\xff]|\x19[\x01-\xff].|\x1a(?!\x00\x00).{4})"
+_USUAL_RECORD = re.compile(_HEAD + _NUMBER + rb"(?:([\x81-\x97])|\x98([\x18-\xff]))", re.DOTALL)
+_USUAL_ENTRY = re.compile(rb"\x83" + _NUMBER + rb"\x58([\x18-\xff])", re.DOTALL)
+_USUAL_STATEMENT = b"\x59"  # the initial byte of a byte string of 256 to 65,535 bytes
+_LONG = 256  # below it a byte string's length stands in one byte
 _MOST_ENTRIES = 200  # of a record: its items stay below `cbor.MAX_ITEMS`
 _MOST_BYTES = 256 * 1024  # of its statements, but for a single larger one; Kafka takes 1 MiB
 
@@ -106,6 +113,37 @@ def decode_feed_record(data: bytes) -> FeedRecord:
     Raises:
         EncodingError: not deterministic CBOR of that shape, or another version.
     """
+    return _decode_usual(data) or _decode_unusual(data)
+
+
+def _decode_usual(data: bytes) -> FeedRecord | None:
+    """Read a record of entries as they nearly all are, in a third of the time; None if it is any other."""
+    head = _USUAL_RECORD.match(data)
+    if head is None:
+        return None
+    partition, few, many = head.groups()
+    at, entries = head.end(), []
+    for _ in range(many[0] if many else few[0] & 0x1F):
+        found = _USUAL_ENTRY.match(data, at)
+        if found is None:
+            return None
+        index, length = found.groups()
+        entry_at = found.end()
+        entry_end = entry_at + length[0]
+        statement_at = entry_end + 3
+        at = statement_at + int.from_bytes(data[entry_end + 1 : statement_at], "big")
+        if data[entry_end : entry_end + 1] != _USUAL_STATEMENT or at - statement_at < _LONG:
+            return None
+        entries.append(FeedEntry(_read_number(index), data[entry_at:entry_end], data[statement_at:at]))
+    return FeedRecord(_read_number(partition), entries) if at == len(data) else None
+
+
+def _read_number(head: bytes) -> int:
+    return int.from_bytes(head[1:] or head, "big")
+
+
+def _decode_unusual(data: bytes) -> FeedRecord:
+    """Read it by the general codec, which alone decides what is right and tells what is wrong."""
     items = cbor.decode(data)
     if not isinstance(items, list) or len(items) != _ITEMS:
         raise EncodingError("a feed record is an array of three")

@@ -9,6 +9,7 @@ property test holds that whatever is read here is read the same there. It takes 
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from carenet.encoding.cose import EDDSA
 from carenet.encoding.ids import decode_id
@@ -33,6 +34,7 @@ _FIELDS = (
     rb"\x6bcompartment" + _NAME_HEAD + _NAME
 )
 _STATEMENT = re.compile(_FIELDS, re.DOTALL)
+_CLAIMS = (4, 6, 10, 11)  # its groups: iss, iat, the head of the type and the type
 _RECORD = re.compile(rb"\x82\x59([\x01-\xff].)" + _FIELDS, re.DOTALL)  # [statement of 256 bytes or more, body]
 _STATEMENT_AT, _PROTECTED_AT = 4, 9  # where the two begin in a record, behind their heads of three bytes
 _REST = re.compile(
@@ -75,8 +77,22 @@ def read_plain_care(value: bytes) -> tuple[Statement, bytes] | None:
     return statement, value[body_at:]
 
 
-def read_accepted_header(statement: bytes) -> Header:
-    """The header of a statement that this node accepted, so that was checked when it came.
+class Claims(NamedTuple):
+    """Who signed a statement, what it is, and when it was signed by its own account.
+
+    Attributes:
+        issuer: 32 bytes.
+        type: the event type.
+        iat_s: seconds since 1970 UTC.
+    """
+
+    issuer: bytes
+    type: str
+    iat_s: int
+
+
+def read_accepted_claims(statement: bytes) -> Claims:
+    """Three fields of a statement that this node accepted, so that was checked when it came.
 
     Args:
         statement: its bytes.
@@ -85,8 +101,12 @@ def read_accepted_header(statement: bytes) -> Header:
         EncodingError, StatementError: as `parse_statement`, for what no fold accepts.
     """
     found = _STATEMENT.match(statement)
-    header = None if found is None else _read_header(found.groups())
-    return parse_statement(statement).header if header is None else header
+    if found is not None:
+        iss, iat, type_head, type_ = found.group(*_CLAIMS)
+        if type_head[-1] == _head_of(type_):
+            return Claims(decode_id(iss.decode()), type_.decode(), int.from_bytes(iat, "big"))
+    header = parse_statement(statement).header
+    return Claims(header.issuer, header.type, header.iat_s)
 
 
 def _read_header(fields: tuple[bytes, ...]) -> Header | None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import subprocess
 import sys
@@ -46,6 +47,15 @@ async def test_a_process_loads_its_roles_parts_and_no_others(place: Place) -> No
     timeline = build_app(_settings(place, roles=("timeline",)))
     assert timeline.conf.id == f"{stem}-north-timeline"
     assert (len(timeline.agents), len(timeline.tables)) == (0, 0)
+
+
+async def test_no_library_makes_debug_records_that_nobody_sees(place: Place) -> None:
+    root = logging.getLogger("as the root")
+    root.setLevel(logging.WARNING)
+    root.addHandler(logging.NullHandler())
+    worker = build_app(_settings(place)).Worker(loglevel="warn")
+    worker.on_setup_root_logger(root, logging.WARNING)
+    assert not root.isEnabledFor(logging.DEBUG)
 
 
 async def test_what_is_missing_is_said_with_the_variable_that_names_it(place: Place) -> None:

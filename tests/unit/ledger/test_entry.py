@@ -89,6 +89,31 @@ def test_random_bytes_raise_nothing_but_our_own_error(data: bytes) -> None:
         decode_entry(data)
 
 
+@given(entries(), st.data())
+def test_one_entry_has_one_encoding(entry: Entry, data: st.DataObject) -> None:
+    changed = bytearray(entry.encode())
+    at = data.draw(st.integers(0, len(changed) - 1))
+    changed[at] = data.draw(st.integers(0, 255))
+    try:
+        read = decode_entry(bytes(changed))
+    except EncodingError:
+        return
+    assert read.encode() == changed
+
+
+@pytest.mark.parametrize("head", ["1800", "1817", "190000", "1900ff", "1a00000000", "1a0000ffff", "1b0000000000010000"])
+def test_a_seq_that_is_not_in_its_shortest_form_is_refused(head: str) -> None:
+    later = Entry(b"s" * 32, 1, b"p" * 32, b"d" * 32, FIRST.log_time_ms).encode()
+    with pytest.raises(EncodingError, match="shortest"):
+        decode_entry(later[:36] + bytes.fromhex(head) + later[37:])
+
+
+@pytest.mark.parametrize("time", ["1b00000000ffffffff", "1b0020000000000000", "1bffffffffffffffff"])
+def test_a_log_time_that_is_not_in_its_shortest_form_or_beyond_the_range_is_refused(time: str) -> None:
+    with pytest.raises(EncodingError):
+        decode_entry(FIRST.encode()[:-9] + bytes.fromhex(time))
+
+
 def test_misuse_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="32 bytes"):
         Entry(b"", 0, NO_PREV, bytes(32), 0)

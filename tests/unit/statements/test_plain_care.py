@@ -11,7 +11,7 @@ from carenet.encoding import cose
 from carenet.encoding.ids import sha256
 from carenet.errors import BadInputError
 from carenet.statements.header import ED25519_OVER_BATCH, Header
-from carenet.statements.plain_care import read_accepted_header, read_plain_care
+from carenet.statements.plain_care import Claims, read_accepted_claims, read_plain_care
 from carenet.statements.records import RecordValue, decode_record, encode_record
 from carenet.statements.statement import Statement, Unsigned, parse_statement, sign_batch, sign_statement
 from tests.support.actors import NOW_S, actor
@@ -138,6 +138,7 @@ def test_other_shapes_are_left_to_the_general_codec() -> None:
 
 
 @given(headers(), st.booleans())
-def test_an_accepted_statement_has_the_header_that_the_general_codec_reads(header: Header, is_plain: bool) -> None:
+def test_an_accepted_statement_claims_what_the_general_codec_reads(header: Header, is_plain: bool) -> None:
     statement = signed(header if is_plain else replace(header, tag=None), b"body of at least 24 bytes")
-    assert read_accepted_header(statement.encoded) == parse_statement(statement.encoded).header
+    read = parse_statement(statement.encoded).header
+    assert read_accepted_claims(statement.encoded) == Claims(read.issuer, read.type, read.iat_s)
