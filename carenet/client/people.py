@@ -61,8 +61,11 @@ class People:
             TransportError: undecided within the patience.
         """
         payload = apply_for_rotation(renewed, self._parts.identity.id)
+        is_own = renewed.id == self._parts.identity.id
+        if is_own:  # the gateway cuts us off when it applies the rotation, perhaps before we asked what became of it
+            self._parts.session.identity = renewed
         accepted = (await self._publish_about_network("participant.rotate", payload)).or_raise()
-        if renewed.id == self._parts.identity.id:
+        if is_own:
             self._parts.take_identity(renewed)
             await self._parts.session.renew(renewed)
         return accepted

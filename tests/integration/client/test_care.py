@@ -5,10 +5,13 @@ import asyncio
 import pytest
 
 from carenet.client.bulk import CareEvent
+from carenet.client.carriers import Place
 from carenet.client.outcomes import Outcome
+from carenet.client.spool import Letter
 from carenet.client.updates import Update, Withdrawn
 from carenet.errors import RefusedError
 from tests.integration.client.conftest import Node
+from tests.support.waiting import until
 from tests.support.watching import WAIT_S, is_silent, take_care, take_until_level
 
 
@@ -183,6 +186,21 @@ async def test_a_rotated_participant_signs_reads_and_is_wrapped_to_with_its_new_
     assert own.resource == observation(1)
     with pytest.raises(RefusedError, match="not_authenticated"):
         await node.enter(node.person("lee"))
+
+
+async def test_who_is_cut_off_by_its_own_rotation_before_it_asks_still_learns_of_it(node: Node):
+    _, lee, _ = await node.found()
+    carrier, session = lee._parts.delivery._carrier, lee._parts.session
+    send, connection = carrier.send, session._connection
+
+    async def send_and_be_cut_off(letter: Letter) -> Place:
+        place = await send(letter)
+        await until(lambda: session._connection is not connection)
+        return place
+
+    carrier.send = send_and_be_cut_off  # type: ignore[method-assign]
+    await lee.rotate(lee.identity.rotated())
+    assert await lee.participant(lee.identity.id)
 
 
 async def test_a_rotation_that_the_network_never_saw_does_not_lock_out(node: Node):
