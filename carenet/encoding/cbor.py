@@ -13,6 +13,7 @@ The tag 18 of a COSE_Sign1 message is framing, not data: `carenet.encoding.cose`
 
 from __future__ import annotations
 
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
@@ -25,6 +26,8 @@ MAX_ITEMS = 1024  # a record of 900 KiB would else cost 100 times its size in me
 _UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(8)
 _FALSE, _TRUE, _NULL = 0xF4, 0xF5, 0xF6
 _SHORT = 24  # arguments below this sit in the initial byte
+_BYTES_OF_ONE_BYTE = 0x58  # the initial byte of a byte string whose length stands in the next byte
+_KEPT_KEYS = 512
 _WIDTH = {24: 1, 25: 2, 26: 4, 27: 8}
 
 
@@ -140,13 +143,15 @@ def _decode(data: bytes, at: int, depth: int, left: list[int]) -> tuple[Any, int
     if depth > MAX_DEPTH:
         raise EncodingError(f"nested deeper than {MAX_DEPTH}")
     initial = data[at]
+    # First what most items are, digests and small integers, without another call; what is wrong is told further down.
+    if initial == _BYTES_OF_ONE_BYTE and data[at + 1] >= _SHORT and (end := at + 2 + data[at + 1]) <= len(data):
+        return bytes(data[at + 2 : end]), end
+    if initial < _SHORT:
+        return initial, at + 1
     major, info = initial >> 5, initial & 31
     if major == _SIMPLE:
         return _decode_simple(initial, at), at + 1
-    if info < _SHORT:
-        argument, at = info, at + 1
-    else:
-        argument, at = _decode_argument(data, at, info)
+    argument, at = (info, at + 1) if info < _SHORT else _decode_argument(data, at, info)
     if major <= _NEGATIVE:
         return _decode_int(major, argument, at), at
     if major <= _TEXT:
@@ -216,13 +221,28 @@ def _decode_map(data: bytes, at: int, count: int, depth: int, left: list[int]) -
     items: dict[Any, Any] = {}
     previous = b""
     for _ in range(count):
-        start = at
-        if data[at] >> 5 not in {_UNSIGNED, _NEGATIVE, _TEXT}:
+        start, initial = at, data[at]
+        if initial >> 5 not in {_UNSIGNED, _NEGATIVE, _TEXT}:
             raise EncodingError(f"the map key at byte {at} is neither integer nor text")
-        key, at = _decode(data, at, depth + 1, left)
-        encoded = bytes(data[start:at])
+        key: Any = None
+        if initial & 31 < _SHORT:  # its argument, or its length, is in the initial byte
+            at = start + 1 + (initial & 31 if initial >> 5 == _TEXT else 0)
+            encoded = bytes(data[start:at])
+            key = _read_short_key(encoded)
+        if key is None:
+            key, at = _decode(data, start, depth + 1, left)
+            encoded = bytes(data[start:at])
         if encoded <= previous:
             raise EncodingError(f"the map key at byte {start} is repeated or out of order")
         previous = encoded
         items[key], at = _decode(data, at, depth + 1, left)
     return items, at
+
+
+@lru_cache(maxsize=_KEPT_KEYS)
+def _read_short_key(encoded: bytes) -> int | str | None:
+    """A short key, of which the same few stand in every map; None if there is an error, for `_decode` to tell."""
+    try:
+        return _decode(encoded, 0, 1, [0, 0])[0]  # type: ignore[no-any-return]
+    except EncodingError:
+        return None
