@@ -8,7 +8,7 @@ The steps of one delivery; of many, 1 and 2 are taken together, and each goes on
 4. `stale_epoch`: take the epoch that the refusal proves, back to 1. `too_old`, `future`: back to 1. What a node that
    lags behind partition 0 refuses (`unknown_signer` and the like): wait, back to 2 with the same bytes.
 5. `duplicate` names the winner: an earlier build of the same event holds the place; its entry is the outcome.
-6. remove it from the spool. A crash anywhere before leaves it there, and `resume` begins at 2.
+6. remove it from the spool. A crash anywhere before, or just after, leaves it there, and `resume` begins at 2.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from carenet.sealing.identity import Identity
 
 LAGGING_S = 10.0  # a key or participant counts in every partition within this, once partition 0 accepted it
 MAX_BUILDS = 5  # an epoch that changes under us is mended by the next build; a clock that is wrong by none
+_SWEEP_S = 0.1  # what is decided and not yet out of the spool when a process is killed is sent once more
 _RESUMED = 64  # letters of an earlier run under way at once
 _NO_RECORD = "no_record"  # the gateway's word for a place that was decided and held nothing: what was sent is lost
 _LAGGING = frozenset({Reason.UNKNOWN_SIGNER, Reason.UNKNOWN_PARTICIPANT, Reason.WRONG_KID, _NO_RECORD})
@@ -77,6 +78,7 @@ class Delivery:
         self._subjects = subjects
         self._spool = spool
         self._trust = trust
+        self._sweeping: asyncio.TimerHandle | None = None
 
     async def deliver(self, draft: Draft) -> Outcome:
         """Carry a draft to its outcome.
@@ -90,7 +92,7 @@ class Delivery:
         except DeclinedError as exc:  # the gateway knows no such subject or compartment: nothing to seal to
             return Refused(exc.reason, exc.detail)
         outcome = await self._carry(draft, build)
-        self._spool.remove(draft.subject, draft.cti)
+        self._forget(draft.subject, draft.cti)
         return outcome
 
     async def deliver_all(
@@ -135,7 +137,7 @@ class Delivery:
 
         async def carry(letter: Letter) -> None:
             outcomes.append(await self._carry(self._restore(letter), _Build(letter)))
-            self._spool.remove(letter.subject, letter.cti)
+            self._forget(letter.subject, letter.cti)
 
         await run_windowed(self._spool.adopt(), carry, _RESUMED)
         return outcomes
@@ -205,6 +207,16 @@ class Delivery:
                 epochs[place] = epoch
         return epochs
 
+    def _forget(self, subject: bytes, cti: bytes) -> None:
+        """Step 6: at once for us, in the file soon and together with others; closing the spool does it too."""
+        self._spool.remove(subject, cti)
+        if self._sweeping is None:
+            self._sweeping = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
+
+    def _sweep(self) -> None:
+        self._sweeping = None
+        self._spool.sweep()
+
     async def _send_and_learn(self, build: _Build, sent: Place | CarenetError | None) -> Decision:
         """Steps 2 and 3, again with the same bytes while a node may lag behind partition 0; and step 5."""
         backoff = Backoff()
@@ -218,7 +230,7 @@ class Delivery:
             except DeclinedError as exc:
                 return Decision(Refused(exc.reason, exc.detail))
             except BadInputError:
-                self._spool.remove(build.letter.subject, build.letter.cti)
+                self._forget(build.letter.subject, build.letter.cti)
                 raise
             decision = await self._ask(build.letter.subject, build.digest, partition, offset)
             outcome = decision.outcome

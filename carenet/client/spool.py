@@ -6,7 +6,8 @@ secret, in case it must be sealed anew. Several processes of one participant sha
 lock file that dies with it, and takes over the letters of processes that are gone.
 
 Commits do not wait for the disk (`synchronous=NORMAL`): a killed process loses nothing, a power cut may lose the last
-letters, of which no caller had been told an outcome.
+letters, of which no caller had been told an outcome. Letters whose outcomes are known are taken out many at a time,
+since that costs as much as storing one; a process that is killed before leaves them to be sent once more.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,7 +42,8 @@ CREATE TABLE IF NOT EXISTS epochs (
 PRAGMA user_version = {FORMAT};
 """
 _PUT = "INSERT OR REPLACE INTO letters VALUES (?, ?, ?, ?, ?, ?, ?)"
-_REMOVE = "DELETE FROM letters WHERE subject = ? AND cti = ?"
+# By holder too: another process may have stored the same event again since.
+_REMOVE = "DELETE FROM letters WHERE subject = ? AND cti = ? AND holder = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ class Spool:
         self._holder = secrets.token_hex(8)
         self._lock: int | None = None
         self._database: sqlite3.Connection | None = None
+        self._decided: set[tuple[bytes, bytes]] = set()  # subjects and ctis that the next sweep takes out
 
     def __repr__(self) -> str:
         return f"<Spool {self._path or 'in memory'}: {self.count() if self._database else 'closed'}>"
@@ -96,6 +99,13 @@ class Spool:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._database is not None:
+            try:
+                self.sweep()
+            finally:
+                self._close()
+
+    def _close(self) -> None:
+        if self._database is not None:
             self._database.close()
             self._database = None
         if self._lock is not None:
@@ -108,30 +118,41 @@ class Spool:
         """Store a letter before it is sent; one of the same subject and cti gives way."""
         with _translated(self._path):
             self._open.execute(_PUT, self._row(letter, _now_ms()))
+        self._decided.discard((letter.subject, letter.cti))
 
-    def put_all(self, letters: Iterable[Letter]) -> None:
+    def put_all(self, letters: Sequence[Letter]) -> None:
         """Store letters before any of them is sent: all of them, or on an error none."""
         now_ms = _now_ms()
         with _translated(self._path), self._transaction() as database:
             database.executemany(_PUT, [self._row(letter, now_ms) for letter in letters])
+        self._decided.difference_update((letter.subject, letter.cti) for letter in letters)
 
     def remove(self, subject: bytes, cti: bytes) -> None:
-        """Forget a letter whose outcome is known."""
-        with _translated(self._path):
-            self._open.execute(_REMOVE, (subject, cti))
+        """Forget a letter whose outcome is known; `sweep` takes it out of the file."""
+        self._decided.add((subject, cti))
 
     def remove_all(self, letters: Iterable[Letter]) -> None:
-        """Forget letters whose outcomes are known."""
+        """Forget letters whose outcomes are known, and sweep."""
+        self._decided.update((letter.subject, letter.cti) for letter in letters)
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Take the forgotten letters out of the file; nothing happens where there are none."""
+        if not self._decided:
+            return
         with _translated(self._path), self._transaction() as database:
-            database.executemany(_REMOVE, [(letter.subject, letter.cti) for letter in letters])
+            database.executemany(_REMOVE, [(*key, self._holder) for key in self._decided])
+        self._decided.clear()
 
     def count(self) -> int:
         """How many letters wait for an outcome."""
+        self.sweep()
         with _translated(self._path):
             return int(self._open.execute("SELECT count(*) FROM letters").fetchone()[0])
 
     def adopt(self) -> list[Letter]:
         """Take over the letters of processes that are gone, and list them in the order in which they were made."""
+        self.sweep()
         with _translated(self._path):
             holders = [row[0] for row in self._open.execute("SELECT DISTINCT holder FROM letters")]
             for holder in holders:

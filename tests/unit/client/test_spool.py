@@ -36,6 +36,26 @@ def test_a_letter_stays_until_its_outcome_is_known(path: Path):
         assert spool.count() == 1
 
 
+def test_a_letter_that_is_stored_again_after_it_was_forgotten_stays(path: Path):
+    with Spool(path) as spool:
+        spool.put_all([letter(1), letter(2), letter(3)])
+        for number in (1, 2, 3):
+            spool.remove(bytes(32), letter(number).cti)
+        spool.put(letter(1))
+        spool.put_all([letter(2)])
+        spool.sweep()
+        assert sorted(spool.adopt(), key=lambda each: each.cti) == [letter(1), letter(2)]
+
+
+def test_what_another_process_stored_again_is_not_swept(path: Path):
+    with Spool(path) as spool, Spool(path) as other:
+        spool.put(letter(1))
+        spool.remove(bytes(32), letter(1).cti)
+        other.put(letter(1))
+        spool.sweep()
+        assert other.adopt() == [letter(1)]
+
+
 def test_many_letters_are_stored_and_forgotten_together(path: Path):
     letters = [letter(number) for number in range(50)]
     with Spool(path) as spool:
