@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
 from carenet.bus.publishing import Publisher as KafkaPublisher
@@ -48,19 +47,18 @@ class Carrier(Protocol):
         """
 
 
-@asynccontextmanager
-async def paced(letter: Letter, pace: Pace) -> AsyncIterator[None]:
-    """Wait for a turn to send a letter; a control statement (it keeps no plaintext) goes at once.
+async def send_paced(letter: Letter, pace: Pace, send: Callable[[Letter], Awaitable[Place]]) -> Place:
+    """Wait for a turn to send a letter, and send it; a control statement (it keeps no plaintext) goes at once.
 
     Raises:
         TransportError: the node is behind for longer than our patience.
     """
     if letter.plaintext is None:
-        yield
-        return
+        return await send(letter)
     async with pace.turn():
-        yield
+        place = await send(letter)
         pace.note_success()
+    return place
 
 
 class GatewayCarrier:
@@ -75,8 +73,7 @@ class GatewayCarrier:
 
     async def send(self, letter: Letter) -> Place:
         """See `Carrier`."""
-        async with paced(letter, self._session.pace):
-            return await self._send(letter)
+        return await send_paced(letter, self._session.pace, self._send)
 
     async def _send(self, letter: Letter) -> Place:
         answer = expect_reply(await self._session.ask("publish", statement=letter.statement, body=letter.body))
@@ -103,9 +100,11 @@ class KafkaCarrier:
 
     async def send(self, letter: Letter) -> Place:
         """See `Carrier`."""
-        async with paced(letter, self._pace):
-            value = RecordValue(letter.statement, letter.body)
-            return await self._insist(lambda: self._publisher.publish(letter.subject, value))
+        return await send_paced(letter, self._pace, self._send)
+
+    async def _send(self, letter: Letter) -> Place:
+        value = RecordValue(letter.statement, letter.body)
+        return await self._insist(lambda: self._publisher.publish(letter.subject, value))
 
     async def send_all(self, letters: Sequence[Letter]) -> list[Place | CarenetError]:
         """See `Carrier`; what goes to one partition goes in as few Kafka batches as will do."""

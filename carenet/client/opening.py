@@ -19,6 +19,7 @@ from carenet.client.keys import Keys
 from carenet.client.updates import Update
 from carenet.errors import CorruptionError, SealError
 from carenet.ledger.entry import Entry, decode_entry
+from carenet.ledger.hashes import hash_leaf
 from carenet.sealing.bodies import open_body
 from carenet.statements.statement import Statement, parse_statement
 
@@ -47,12 +48,13 @@ class Opener:
             TransportError: keys had to be fetched and the gateway is away; nothing was changed.
         """
         statement = parse_statement(wire.read_bytes(push, "statement"))
-        entry = decode_entry(wire.read_bytes(push, "entry"))
+        encoded_entry = wire.read_bytes(push, "entry")
+        entry = decode_entry(encoded_entry)
         self._check_place(statement, entry)
         await self._check_signature(statement)
         body = wire.read_bytes_or_none(push, "body")
         content, fault = await self._open_body(statement, body)
-        self._heads[entry.subject] = (entry.seq, entry.leaf_hash)
+        self._heads[entry.subject] = (entry.seq, hash_leaf(encoded_entry))
         return Update(
             statement=statement,
             entry=entry,

@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 
 from carenet.errors import TransportError
 
@@ -22,6 +21,22 @@ _SPREAD = 1.25
 def spread(wait_s: float) -> float:
     """Between once and 1.25 times what was asked: those who were told to wait do not come back all at once."""
     return wait_s * random.uniform(1, _SPREAD)  # noqa: S311 - spreads load, keeps no secret
+
+
+class _Turn:
+    """One turn; a class, since each statement takes one, and a generator's context manager costs more."""
+
+    __slots__ = ("_begin", "_end")
+
+    def __init__(self, begin: Callable[[], Awaitable[None]], end: Callable[[], None]) -> None:
+        self._begin = begin
+        self._end = end
+
+    async def __aenter__(self) -> None:
+        await self._begin()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._end()
 
 
 class Pace:
@@ -72,22 +87,23 @@ class Pace:
         self._release = asyncio.get_running_loop().call_later(spread(wait_s), self._go_on)
         self._tell(wait_s)
 
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait for a turn to send, first come first served, and take it for the block.
+    def turn(self) -> _Turn:
+        """Wait for a turn to send, first come first served, and take it for the block: `async with pace.turn():`.
 
-        Raises:
+        Raises (on entering):
             TransportError: nobody got through within the patience.
         """
+        return _Turn(self._begin, self._end)
+
+    async def _begin(self) -> None:
         if self.is_held or self._queue or self._under_way >= int(self._window):
             await self._wait()
         else:
             self._under_way += 1
-        try:
-            yield
-        finally:
-            self._under_way -= 1
-            self._admit()
+
+    def _end(self) -> None:
+        self._under_way -= 1
+        self._admit()
 
     def note_success(self) -> None:
         """A statement got through."""
