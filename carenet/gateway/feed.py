@@ -3,27 +3,34 @@
 One task moves everything: new entries of a partition are read in order, applied and pushed one after the other. It has
 connections of its own, so what clients ask never makes it wait. When PostgreSQL is away it tries again for as long as
 it takes; sessions stay, and miss nothing, since the tables are read from the applied head on.
+
+Entries come lean, without what only readers need, where nobody here is likely to be sent them. Whether one is to be
+sent is judged when its turn comes, as of the sessions that are there by then: what is lean and wanted after all is read
+whole first. That a session came while a page was read or applied therefore changes nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from carenet.errors import CorruptionError, SetupError, TransportError
-from carenet.gateway.authority import Authority
+from carenet.gateway.authority import CARE, Authority
+from carenet.gateway.likely import Likely
 from carenet.gateway.outcomes import Outcomes
 from carenet.gateway.push import Pusher
 from carenet.store.listening import Committed, listen
 from carenet.store.store import Store
-from carenet.store.stored import StoredEntry
+from carenet.store.stored import LeanEntry, StoredEntry
 
-_PAGE = 128  # entries read at a time
+_PAGE = 1024  # entries read at a time
+_WHOLE = 128  # most of them whole: the largest have 900 KiB
 _BREATH = 32  # entries applied before other tasks get a turn, and what was written goes to the sockets
 _BREATH_PUSHES = 2048  # or so many pushes, some ms: several entries for a session leave in one write, none waits long
+_BREATH_PASSED = 256  # or so many that nobody wants: a fraction of a millisecond
 _RETRY_S = 0.25
 _LOOK_MS = 50  # between two looks for grants that end; one that is given meanwhile may end soon
 _LOG = structlog.get_logger(__name__)
@@ -46,6 +53,7 @@ class Feed:
         self._pusher = pusher
         self._outcomes = outcomes
         self._poll_s = poll_s
+        self._likely = Likely()
         self._moved = asyncio.Condition()
         self.is_connected = True
 
@@ -107,23 +115,55 @@ class Feed:
         if partition >= len(self._authority.heads):
             return
         while (head := self._authority.heads[partition]) < committed.size:
-            page = await self._store.read_entries(partition, head, _PAGE)
+            page = await self._store.read_fed(partition, head, _PAGE, self._likely.bits(), _WHOLE)
             if not page:
                 raise CorruptionError(f"partition {partition} has {committed.size} entries, but none at {head}")
             await self._take(page)
         await self._outcomes.on_decided(partition, committed.next_offset)
 
-    async def _take(self, page: list[StoredEntry]) -> None:
+    async def _take(self, page: Sequence[StoredEntry | LeanEntry]) -> None:
         taken, pushed = 0, self._pusher.pushed
-        for entry in page:
-            self._pusher.take(entry)
-            self._outcomes.on_accepted(entry)
+        passed: list[StoredEntry | LeanEntry] = []  # in a row, not applied yet; never held while others have their turn
+        whole: dict[int, StoredEntry] = {}
+        for place, entry in enumerate(page):
+            if self._pusher.passes_over(entry):
+                passed.append(entry)
+                if len(passed) == _BREATH_PASSED:
+                    self._pass_over(passed)
+                    await asyncio.sleep(0)
+                continue
+            self._pass_over(passed)
+            if isinstance(entry, LeanEntry) and entry.index not in whole:
+                whole = await self._read_whole(page[place : place + _WHOLE])
+            due = whole[entry.index] if isinstance(entry, LeanEntry) else entry
+            self._pusher.take(due)
+            self._outcomes.on_accepted(due)
             taken += 1
             if taken >= _BREATH or self._pusher.pushed - pushed >= _BREATH_PUSHES:
                 await asyncio.sleep(0)
                 taken, pushed = 0, self._pusher.pushed
+        self._pass_over(passed)
         async with self._moved:
             self._moved.notify_all()
+
+    def _pass_over(self, passed: list[StoredEntry | LeanEntry]) -> None:
+        if not passed:
+            return
+        self._pusher.pass_over(passed)
+        self._outcomes.on_passed(passed)
+        for entry in passed:
+            if isinstance(entry, StoredEntry):
+                self._likely.forget(entry.subject)
+        passed.clear()
+
+    async def _read_whole(self, page: Sequence[StoredEntry | LeanEntry]) -> dict[int, StoredEntry]:
+        """Those of a page that are lean and wanted by now."""
+        lean = [each for each in page if isinstance(each, LeanEntry) and not self._pusher.passes_over(each)]
+        for each in lean:
+            if each.type.startswith(CARE):
+                self._likely.learn(each.subject)
+        found = await self._store.read_entries_at(lean[0].partition, [each.index for each in lean])
+        return {each.index: each for each in found}
 
 
 async def watch_expiry(authority: Authority, pusher: Pusher, clock_ms: Callable[[], int] | None = None) -> None:

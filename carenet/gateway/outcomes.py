@@ -7,20 +7,21 @@ proven signer is told everything; whoever else names a place is told whether it 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from carenet.errors import RefusedError
 from carenet.gateway.messages import BadRequestError, Message
 from carenet.rules.reasons import Reason
 from carenet.statements.statement import Statement, parse_statement
 from carenet.store.store import Store
-from carenet.store.stored import StoredEntry, StoredRejection
+from carenet.store.stored import LeanEntry, StoredEntry, StoredRejection
 
 _PAGE = 500
 _LENGTH_BYTES = {0x58: 1, 0x59: 2}  # by a byte string's initial byte
 NO_RECORD = "no_record"
 
 Tell = Callable[[Message], None]
+AcceptedEntry = StoredEntry | LeanEntry
 
 
 class Outcomes:
@@ -35,7 +36,7 @@ class Outcomes:
         self._store = store
         self._next_offsets = next_offsets
         self._reported = dict(next_offsets)  # refusals before it were told to followers
-        self._waiting: dict[int, dict[int, list[asyncio.Future[StoredEntry | None]]]] = {
+        self._waiting: dict[int, dict[int, list[asyncio.Future[AcceptedEntry | None]]]] = {
             partition: {} for partition in next_offsets
         }
         self._followers: dict[bytes, set[Tell]] = {}
@@ -50,7 +51,15 @@ class Outcomes:
 
     # What the feed reports.
 
-    def on_accepted(self, entry: StoredEntry) -> None:
+    def on_passed(self, run: Sequence[AcceptedEntry]) -> None:
+        """Some entries of one partition were applied."""
+        waiting, followers = self._waiting[run[0].partition], self._followers
+        if waiting or followers:
+            for entry in run:
+                if entry.offset in waiting or entry.issuer in followers:
+                    self.on_accepted(entry)
+
+    def on_accepted(self, entry: AcceptedEntry) -> None:
         """An entry was applied; who waits for its place has the answer without another question to the store."""
         for future in self._waiting[entry.partition].pop(entry.offset, ()):
             if not future.done():
@@ -97,7 +106,7 @@ class Outcomes:
             if not followers:
                 del self._followers[participant]
 
-    async def find(self, partition: int, offset: int, digest: bytes | None) -> StoredEntry | StoredRejection:
+    async def find(self, partition: int, offset: int, digest: bytes | None) -> AcceptedEntry | StoredRejection:
         """What became of the record at a place, once it is decided.
 
         Args:
@@ -123,8 +132,8 @@ class Outcomes:
             raise RefusedError(NO_RECORD, "the partition was decided beyond this offset, and no record was there")
         return outcome
 
-    async def _wait(self, partition: int, offset: int) -> StoredEntry | None:
-        future: asyncio.Future[StoredEntry | None] = asyncio.get_running_loop().create_future()
+    async def _wait(self, partition: int, offset: int) -> AcceptedEntry | None:
+        future: asyncio.Future[AcceptedEntry | None] = asyncio.get_running_loop().create_future()
         waiting = self._waiting[partition]
         waiting.setdefault(offset, []).append(future)
         try:
@@ -137,7 +146,7 @@ class Outcomes:
                 waiting.pop(offset, None)
 
 
-def accepted(entry: StoredEntry, *, is_signer: bool) -> Message:
+def accepted(entry: AcceptedEntry, *, is_signer: bool) -> Message:
     """An acceptance, for the signer or for others."""
     told: Message = {"partition": entry.partition, "index": entry.index}
     if is_signer:

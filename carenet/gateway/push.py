@@ -7,20 +7,23 @@ For each entry, in this order and without waiting in between:
 4. whom it grants history goes behind;
 5. whoever may read it at the head that it made gets it: live, or by the backlog where the subject is behind. A session
    whose queue is half full falls behind instead of taking more: it then reads at its own pace, from the database.
+Care data that no session here wants moves the view on and is else passed over, many entries at once.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Protocol
 
-from carenet.gateway.authority import Authority, Change
+from carenet.gateway.authority import CARE, Authority, Change
 from carenet.gateway.messages import Message, Shared
 from carenet.gateway.metrics import Metrics
 from carenet.gateway.outbox import Turn
+from carenet.gateway.wanted import Wanted
 from carenet.gateway.watch import Watch
-from carenet.store.stored import StoredEntry
+from carenet.store.stored import LeanEntry, StoredEntry
 
 GOING_AWAY, SLOW_READER, BAD_MESSAGE, NOT_AUTHENTICATED, ACCESS_ENDED = 4000, 4001, 4002, 4003, 4004
 TOO_MANY_REQUESTS = 4008
@@ -70,8 +73,11 @@ class Pusher:
         self._metrics = metrics
         self._clock_ms = clock_ms or (lambda: time.time_ns() // 1_000_000)
         self._sessions: dict[bytes, set[Receiver]] = {}
+        self._wanted = Wanted()
         self.pushed = 0
         self.turn = Turn()
+        for partition in range(len(authority.heads)):
+            metrics.applied.labels(partition).set_function(partial(authority.heads.__getitem__, partition))
 
     def __repr__(self) -> str:
         return f"<Pusher for {sum(map(len, self._sessions.values()))} sessions>"
@@ -79,13 +85,27 @@ class Pusher:
     def join(self, session: Receiver) -> None:
         """A session is in."""
         self._sessions.setdefault(session.participant, set()).add(session)
+        session.watch.join(self._wanted)
 
     def leave(self, session: Receiver) -> None:
         """A session is gone."""
+        session.watch.leave()
         sessions = self._sessions.get(session.participant, set())
         sessions.discard(session)
         if not sessions:
             self._sessions.pop(session.participant, None)
+
+    def passes_over(self, entry: StoredEntry | LeanEntry) -> bool:
+        """Whether an entry, the next to be applied, is care data of a subject that no session wants and may read."""
+        if entry.subject in self._wanted.named or not entry.type.startswith(CARE):
+            return False
+        everything = self._wanted.everything
+        return not everything or not self._authority.has_reader_among(entry.subject, everything)
+
+    def pass_over(self, run: Sequence[StoredEntry | LeanEntry]) -> None:
+        """Apply the next entries of a partition, of which `passes_over` is true."""
+        self.expire(self._clock_ms())
+        self._authority.pass_over(run)
 
     def take(self, entry: StoredEntry) -> None:
         """Apply an entry and push it; see the module header."""
@@ -98,8 +118,8 @@ class Pusher:
             for session in self._watching(change.granted.grantee, entry.subject):
                 for message in session.watch.on_granted(entry.subject, change.granted, clock_ms):
                     session.tell(message)
-        self._push(entry, change.recipients, clock_ms)  # 5
-        self._metrics.applied.labels(entry.partition).set(self._authority.heads[entry.partition])
+        if not self.passes_over(entry):
+            self._push(entry, change.recipients, clock_ms)  # 5
 
     def expire(self, clock_ms: int) -> None:
         """End the grants whose time is over, where nothing else gives access."""
@@ -132,7 +152,7 @@ class Pusher:
                 session.tell(message)
 
     def _push(self, entry: StoredEntry, recipients: frozenset[bytes], clock_ms: int) -> None:
-        push = Shared(push_message(entry, is_backlog=False))
+        push: Shared | None = None
         pushed = 0
         sessions_of = self._sessions
         for reader in self._authority.audience(entry.subject, entry.compartment, clock_ms) & sessions_of.keys():
@@ -142,6 +162,7 @@ class Pusher:
                     if entry.subject in watch.passes:
                         session.wake()
                 elif session.has_room:
+                    push = push or Shared(push_message(entry, is_backlog=False))
                     session.push(push)
                     pushed += 1
                 else:

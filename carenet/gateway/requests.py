@@ -17,7 +17,7 @@ from carenet.gateway.messages import BadRequestError, Message, get_bytes, get_co
 from carenet.gateway.outcomes import Outcomes, Tell, accepted, refused, stale_statement
 from carenet.gateway.publishing import Publishing
 from carenet.rules.reasons import Reason
-from carenet.store.stored import StoredEntry
+from carenet.store.stored import StoredRejection
 
 UNSUPPORTED = "unsupported"
 WAITING = frozenset({"publish", "outcomes"})  # these wait for Kafka and the fold rather than work
@@ -100,7 +100,7 @@ class Requests:
         partition, offset = get_count(request, "partition"), get_count(request, "offset")
         digest = None if request.get("digest") is None else get_bytes(request, "digest", ID_BYTES)
         found = await self._outcomes.find(partition, offset, digest)
-        if isinstance(found, StoredEntry):
+        if not isinstance(found, StoredRejection):
             return {"outcome": accepted(found, is_signer=found.issuer == asker.participant)}
         is_signer = found.is_proven and found.issuer == asker.participant
         outcome = refused(found, is_signer=is_signer)

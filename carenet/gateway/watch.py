@@ -17,6 +17,7 @@ from carenet.errors import RefusedError
 from carenet.gateway.authority import Authority, recipients_of
 from carenet.gateway.backlog import Pass, Standing, catching_up, first_pass, pass_for_history, walk
 from carenet.gateway.messages import MAX_LISTED, BadRequestError, Message, by_id
+from carenet.gateway.wanted import Wanted
 from carenet.rules.reasons import Reason
 from carenet.rules.rows import GrantRow
 from carenet.store.stored import StoredEntry
@@ -114,6 +115,7 @@ class Watch:
         self._before: Interest | None = None  # while a subscription is set up: the one before it
         self._is_opening = False
         self._ended: set[bytes] = set()  # access that ended while a subscription is set up
+        self._wanted: Wanted | None = None
 
     def __repr__(self) -> str:
         return f"<Watch with {len(self.passes)} subjects behind{', opening' if self._is_opening else ''}>"
@@ -121,6 +123,18 @@ class Watch:
     def wants(self, subject: bytes) -> bool:
         """Whether a subject is subscribed to."""
         return self._interest is not None and self._interest.wants(subject)
+
+    def join(self, wanted: Wanted) -> None:
+        """From here on, until `leave`, what is subscribed to is what is wanted here."""
+        self._wanted = wanted
+        if self._interest is not None:
+            wanted.add(self.reader, self._interest.subjects)
+
+    def leave(self) -> None:
+        """Nothing is wanted any more."""
+        if self._wanted is not None and self._interest is not None:
+            self._wanted.drop(self.reader, self._interest.subjects)
+        self._wanted = None
 
     # Setting up.
 
@@ -133,13 +147,15 @@ class Watch:
         joined = self._interest.joined(interest) if self._interest else interest
         if len(joined.subjects or ()) > MAX_LISTED:
             raise BadRequestError(f"subjects of one session are at most {MAX_LISTED}, or all")
-        self._before, self._interest = self._interest, joined
+        self._before = self._interest
+        self._turn_to(joined)
         self._is_opening = True
         self._ended.clear()
 
     def cancel(self) -> list[Message]:
         """The subscription could not be set up; what came meanwhile, for the one before it, stays owed."""
-        self._interest, self._is_opening = self._before, False
+        self._turn_to(self._before)
+        self._is_opening = False
         self.passes = {subject: at for subject, at in self.passes.items() if self.wants(subject)}
         said = [message for subject in sorted(self._ended) if self.wants(subject) for message in self.on_ended(subject)]
         return said + ([_behind_message(self.passes)] if self.passes else [])
@@ -263,6 +279,14 @@ class Watch:
         return self._caught_up([])
 
     # Within.
+
+    def _turn_to(self, interest: Interest | None) -> None:
+        if self._wanted is not None:
+            if interest is not None:
+                self._wanted.add(self.reader, interest.subjects)
+            if self._interest is not None:
+                self._wanted.drop(self.reader, self._interest.subjects)
+        self._interest = interest
 
     def _owe(self, entry: StoredEntry, clock_ms: int) -> Pass:
         at = Pass(entry.seq, self._standing(entry.subject, clock_ms).next_seq)

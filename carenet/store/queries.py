@@ -20,6 +20,7 @@ from carenet.store.stored import (
     ActivityRow,
     Halt,
     Head,
+    LeanEntry,
     OutgoingEntry,
     StoredCheckpoint,
     StoredControl,
@@ -31,6 +32,14 @@ from carenet.store.stored import (
 
 _ENTRY = """SELECT partition, index, subject, seq, entry, statement, digest, body, issuer, type, compartment, "offset",
     log_append_time_ms FROM entries"""
+# Lean rows first; the rest is NULL but where somebody may be sent it.
+_FED = """SELECT partition, index, subject, seq, entry, issuer, type, "offset",
+    CASE WHEN is_whole THEN statement END, CASE WHEN is_whole THEN digest END, CASE WHEN is_whole THEN body END,
+    CASE WHEN is_whole THEN compartment END, CASE WHEN is_whole THEN log_append_time_ms END
+    FROM (SELECT *, index < $2::bigint + $4::bigint AND (type NOT LIKE 'care.%'
+            OR get_bit($5::bytea, get_byte(subject, 0) * 256 + get_byte(subject, 1)) = 1) AS is_whole
+        FROM entries WHERE partition = $1 AND index >= $2 ORDER BY index LIMIT $3) AS page ORDER BY index"""
+_LEAN = len(LeanEntry._fields)
 _REJECTION = """SELECT partition, "offset", reason, detail, head, issuer, is_proven, digest, winner, at
     FROM rejections"""
 _HEAD = "SELECT partition, next_offset, size, log_time_ms, published_index FROM partition_state"
@@ -58,6 +67,27 @@ class Queries(ABC):
         """A log's entries from an index on."""
         sql = f"{_ENTRY} WHERE partition = $1 AND index >= $2 ORDER BY index LIMIT $3"
         return _entries(await self._fetch(sql, partition, from_index, limit))
+
+    async def read_entries_at(self, partition: int, indexes: Sequence[int]) -> list[StoredEntry]:
+        """A log's entries of some indexes."""
+        sql = f"{_ENTRY} WHERE partition = $1 AND index = ANY($2::bigint[]) ORDER BY index"
+        return _entries(await self._fetch(sql, partition, list(indexes)))
+
+    async def read_fed(
+        self, partition: int, from_index: int, limit: int, likely: bytes, most_whole: int
+    ) -> list[StoredEntry | LeanEntry]:
+        """A log's entries from an index on, most of them lean.
+
+        Args:
+            partition: whose log.
+            from_index: the first one's.
+            limit: most entries.
+            likely: 8,192 bytes, a bit for each two bytes that a subject can begin with (the lowest of a byte first):
+                care data is whole where the bit is set. Control statements always are.
+            most_whole: only so many of the first are whole; of those after them, none.
+        """
+        found = await self._fetch(_FED, partition, from_index, limit, most_whole, likely)
+        return [LeanEntry._make(each[:_LEAN]) if each[_LEAN] is None else _whole(each) for each in found]
 
     async def read_outbox(self, partition: int, from_index: int, limit: int) -> list[OutgoingEntry]:
         """The same without bodies, for the entries topic."""
@@ -256,6 +286,13 @@ class Queries(ABC):
 
 def _entries(records: Iterable[Any]) -> list[StoredEntry]:
     return [StoredEntry(*record) for record in records]
+
+
+def _whole(record: Any) -> StoredEntry:
+    partition, index, subject, seq, entry, issuer, event_type, offset, *rest = record
+    statement, digest, body, compartment, time_ms = rest
+    place = (partition, index, subject, seq)
+    return StoredEntry(*place, entry, statement, digest, body, issuer, event_type, compartment, offset, time_ms)
 
 
 def _grants(records: Iterable[Mapping[str, Any]]) -> list[StoredGrant]:

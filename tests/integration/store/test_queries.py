@@ -7,12 +7,13 @@ import asyncpg
 import pytest
 
 from carenet.errors import TransportError
+from carenet.gateway.likely import Likely
 from carenet.rules.reasons import Reason
 from carenet.statements.genesis import Genesis
 from carenet.statements.records import RecordValue
 from carenet.statements.statement import Statement, parse_statement
 from carenet.store.store import Store
-from carenet.store.stored import ActivityRow, StoredCheckpoint, StoredEntry, StoredRejection
+from carenet.store.stored import ActivityRow, LeanEntry, StoredCheckpoint, StoredEntry, StoredRejection
 from tests.support.chronicle import Chronicle
 from tests.support.folding import fold_into, raw_records
 
@@ -32,6 +33,27 @@ async def test_a_log_and_a_timeline_are_read_in_order(store: Store, genesis: Gen
     assert [(each.seq, each.index) for each in timeline] == [(1, 4), (2, 6)]
     assert [each.digest for each in timeline] == [_statement(story[4]).digest, _statement(story[6]).digest]
     assert await store.read_entries(1, 0, 10) == []
+
+
+async def test_a_fed_log_is_whole_where_it_is_control_or_likely_to_be_wanted(
+    store: Store, genesis: Genesis, chronicle: Chronicle
+) -> None:
+    anna, bert = chronicle.patient("anna"), chronicle.patient("bert")
+    story = [*chronicle.founding(), chronicle.open(anna), chronicle.open(bert)]
+    story += [chronicle.care(anna), chronicle.care(bert), chronicle.care(anna)]
+    await fold_into(store, genesis, raw_records(story), batch=3)
+    log = await store.read_entries(0, 0, 100)
+    likely = Likely()
+    likely.learn(anna.id)
+    fed = await store.read_fed(0, 0, 100, likely.bits(), 100)
+    lean = [each for each in fed if isinstance(each, LeanEntry)]
+    (bert_care,) = [each for each in log if each.subject == bert.id and each.type.startswith("care.")]
+    assert [(each.index, each.digest) for each in lean] == [(bert_care.index, bert_care.digest)]
+    assert all(getattr(lean[0], name) == getattr(bert_care, name) for name in LeanEntry._fields)
+    assert [each for each in fed if isinstance(each, StoredEntry)] == [each for each in log if each != bert_care]
+    few = await store.read_fed(0, 1, 3, likely.bits(), 1)
+    assert [(each.index, type(each)) for each in few] == [(1, StoredEntry), (2, LeanEntry), (3, LeanEntry)]
+    assert await store.read_entries_at(0, [3, 1]) == [log[1], log[3]]
 
 
 async def test_an_outcome_is_found_by_digest_and_by_offset(

@@ -185,6 +185,37 @@ def test_a_gap_in_a_subjects_chain_is_corruption(ward: Ward) -> None:
         view.apply(replace(patient[1], seq=2))
 
 
+def test_passing_over_care_data_moves_the_view_as_applying_it_does(ward: Ward) -> None:
+    for _ in range(3):
+        ward.world.clock_ms += 1
+        ward.accept(ward.world.care(ward.world.clinician, ward.patient, ward.current()))
+    applied, passed = view_of(Network(ward.world)), view_of(Network(ward.world))
+    log = entries(ward.net, PARTITION)
+    for entry in log[:-3]:
+        applied.apply(entry)
+        passed.apply(entry)
+    for entry in log[-3:]:
+        applied.apply(entry)
+    passed.pass_over(log[-3:])
+    assert (passed.heads, passed._log_times) == (applied.heads, applied._log_times)
+    assert passed.timeline(ward.patient.id) == applied.timeline(ward.patient.id)
+
+
+def test_passing_over_what_is_not_the_next_is_corruption(ward: Ward) -> None:
+    for _ in range(2):
+        ward.accept(ward.world.care(ward.world.clinician, ward.patient, ward.current()))
+    view = view_of(Network(ward.world))
+    *log, first, second = entries(ward.net, PARTITION)
+    for entry in log:
+        view.apply(entry)
+    with pytest.raises(CorruptionError, match="index"):
+        view.pass_over([second])
+    with pytest.raises(CorruptionError, match="seq"):
+        view.pass_over([replace(first, seq=first.seq + 1)])
+    view.pass_over([first, second])
+    assert view.heads[PARTITION] == second.index + 1
+
+
 def test_recipients_are_whom_a_body_has_wraps_for(ward: Ward) -> None:
     opening, grant = [each for each in entries(ward.net, PARTITION) if each.subject == ward.patient.id]
     assert recipients_of(opening) == {ward.world.hospital.id, actor("clinic").id}

@@ -56,10 +56,10 @@ class Desk:
         self.authority: Authority = view_of(self.ward.net)
         self.pusher = Pusher(self.authority, Metrics(), lambda: self.clock_ms)
 
-    def enter(self, who: Actor) -> Line:
-        """Somebody watches all, and has everything so far."""
+    def enter(self, who: Actor, *subjects: bytes) -> Line:
+        """Somebody watches some subjects, or all, and has everything so far."""
         watch = Watch(who.id, self.authority)
-        watch.begin(Interest(None))
+        watch.begin(Interest(frozenset(subjects) or None))
         watch.finish(Cursor({0: 10**6, PARTITION: 10**6}), Since(), self.clock_ms)
         line = Line(who.id, who.key.public, watch)
         self.pusher.join(line)
@@ -100,6 +100,52 @@ def test_whoever_left_gets_nothing(desk: Desk) -> None:
     desk.pusher.leave(clinician)
     desk.publish(desk.care())
     assert clinician.told == []
+
+
+def test_what_nobody_wants_is_passed_over(desk: Desk) -> None:
+    patient = desk.ward.patient.id
+    desk.publish(desk.care())
+    care = stored(PARTITION, desk.ward.replica.entries[-1])
+    assert desk.pusher.passes_over(care)
+    nurse = desk.enter(desk.ward.world.nurse)  # wants all, and may read nothing
+    clinician = desk.enter(desk.ward.world.clinician, patient)
+    assert not desk.pusher.passes_over(care)
+    desk.pusher.leave(clinician)
+    assert desk.pusher.passes_over(care)
+    custodian = desk.enter(desk.ward.world.hospital)
+    assert not desk.pusher.passes_over(care)
+    desk.pusher.leave(custodian)
+    desk.publish(desk.give(desk.ward.world.nurse))
+    assert not desk.pusher.passes_over(care)
+    desk.pusher.leave(nurse)
+    assert desk.pusher.passes_over(care)
+
+
+def test_a_control_statement_is_never_passed_over(desk: Desk) -> None:
+    assert not any(desk.pusher.passes_over(stored(0, each)) for each in desk.ward.net.replicas[0].entries)
+
+
+def test_a_subscription_that_could_not_be_set_up_is_no_longer_wanted(desk: Desk) -> None:
+    desk.publish(desk.care())
+    care = stored(PARTITION, desk.ward.replica.entries[-1])
+    clinician = desk.ward.world.clinician
+    watch = Watch(clinician.id, desk.authority)
+    desk.pusher.join(Line(clinician.id, clinician.key.public, watch))
+    watch.begin(Interest(frozenset([desk.ward.patient.id])))
+    assert not desk.pusher.passes_over(care)
+    watch.cancel()
+    assert desk.pusher.passes_over(care)
+
+
+def test_a_grant_that_ran_out_ends_before_anything_is_passed_over(desk: Desk) -> None:
+    desk.publish(desk.give(desk.ward.world.nurse, until_ms=desk.clock_ms + 1000))
+    nurse = desk.enter(desk.ward.world.nurse, desk.ward.patient.id)
+    desk.clock_ms += 1000
+    desk.ward.accept(desk.care())
+    head = desk.authority.heads[PARTITION]
+    desk.pusher.pass_over([stored(PARTITION, desk.ward.replica.entries[head])])
+    assert nurse.kinds == ["withdrawn"]
+    assert nurse.told[0]["at"] == {str(PARTITION): head}
 
 
 def test_a_grant_that_ran_out_ends_before_the_next_entry_is_pushed(desk: Desk) -> None:
