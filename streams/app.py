@@ -8,8 +8,6 @@ modules of its role only. Traps that the settings below avoid:
 - Its session timeout is 60 s, so another process takes over late: 6 s.
 - Its spinner, which turns with every log record, has all libraries make their debug records, a seventh of the agents'
   time, though none is printed: a worker without it.
-- It sends each write to a table to the changelog by itself: those of a tenth of a second go together. Nothing is lost
-  by it, since the consumer's offsets are committed when the changelog is written.
 - A broker that dies under it makes it ignore SIGTERM: the role `timeline` has a Kafka client of its own and starts none
   of Faust's; the others are killed by the supervisor after its grace time.
 """
@@ -45,7 +43,6 @@ ROLES: dict[str, tuple[str, ...]] = {
 _SESSION_S = 6.0
 _HEARTBEAT_S = 1.0
 _REBALANCE_S = 6.0
-_LINGER_S = 0.1
 _BEHIND_THE_FOLD = 10  # niceness: on a busy machine a count may wait, a push may not
 _RETRY_S = 1.0
 _COLLECT_SELDOM = (100_000, 20, 20)
@@ -118,7 +115,6 @@ def build_app(settings: Settings) -> CarenetApp:
         broker_heartbeat_interval=_HEARTBEAT_S,
         broker_rebalance_timeout=_REBALANCE_S,
         stream_wait_empty=False,
-        producer_linger=_LINGER_S,
         worker_redirect_stdouts=False,
         Worker=QuietWorker,
     )
