@@ -30,6 +30,9 @@ _BYTES_OF_ONE_BYTE = 0x58  # the initial byte of a byte string whose length stan
 _KEPT_KEYS = 512
 _WIDTH = {24: 1, 25: 2, 26: 4, 27: 8}
 
+# One group of a pattern (with DOTALL): an integer of 0..2**32 - 1 in its shortest form, for `read_uint32`.
+UINT32 = rb"([\x00-\x17]|\x18[\x18-\xff]|\x19[\x01-\xff].|\x1a(?!\x00\x00).{4})"
+
 
 def encode(value: Any, max_items: int = MAX_ITEMS) -> bytes:
     """Encode a value deterministically.
@@ -75,6 +78,11 @@ def encode_head(major: int, argument: int) -> bytes:
     if argument >> 64:
         raise EncodingError("a CBOR argument has at most 64 bits")
     return (major << 5 | info).to_bytes(1, "big") + argument.to_bytes(_WIDTH[info], "big")
+
+
+def read_uint32(encoded: bytes) -> int:
+    """The integer that `UINT32` has matched."""
+    return int.from_bytes(encoded[1:] or encoded, "big")
 
 
 def _spend(left: list[int], items: int) -> None:

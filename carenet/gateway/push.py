@@ -118,8 +118,7 @@ class Pusher:
             for session in self._watching(change.granted.grantee, entry.subject):
                 for message in session.watch.on_granted(entry.subject, change.granted, clock_ms):
                     session.tell(message)
-        if not self.passes_over(entry):
-            self._push(entry, change.recipients, clock_ms)  # 5
+        self._push(entry, change.recipients, clock_ms)  # 5
 
     def expire(self, clock_ms: int) -> None:
         """End the grants whose time is over, where nothing else gives access."""

@@ -24,9 +24,7 @@ _HEAD = b"\x86\x01\x58\x20"  # array of 6, version 1, byte string of 32
 _BYTES_32 = b"\x58\x20"
 # Nearly every entry: seq below 2**32, log time from 2**32 ms on, which was in 1970.
 _USUAL = re.compile(
-    rb"\x86\x01\x58\x20(.{32})"
-    rb"([\x00-\x17]|\x18[\x18-\xff]|\x19[\x01-\xff].|\x1a(?!\x00\x00).{4})"
-    rb"\x58\x20(.{32})\x58\x20(.{32})\x1b(?!\x00{4})(\x00[\x00-\x1f].{6})",
+    rb"\x86\x01\x58\x20(.{32})" + cbor.UINT32 + rb"\x58\x20(.{32})\x58\x20(.{32})\x1b(?!\x00{4})(\x00[\x00-\x1f].{6})",
     re.DOTALL,
 )
 
@@ -91,7 +89,7 @@ def decode_entry(data: bytes) -> Entry:
     if found is None:
         return _decode_unusual(data)
     subject, seq, prev, digest, log_time_ms = found.groups()
-    return _make(subject, int.from_bytes(seq[1:] or seq, "big"), prev, digest, int.from_bytes(log_time_ms, "big"))
+    return _make(subject, cbor.read_uint32(seq), prev, digest, int.from_bytes(log_time_ms, "big"))
 
 
 def _decode_unusual(data: bytes) -> Entry:

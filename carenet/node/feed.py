@@ -23,9 +23,8 @@ _UNSIGNED, _BYTES, _ARRAY = 0, 2, 4  # CBOR major types
 _HEAD = b"\x83\x02"  # array of three, version 2
 _ENTRY_HEAD = b"\x83"
 # What nearly every record and entry begins with: numbers below 2**32, an entry of 24 to 255 bytes.
-_NUMBER = rb"([\x00-\x17]|\x18[\x18-\xff]|\x19[\x01-\xff].|\x1a(?!\x00\x00).{4})"
-_USUAL_RECORD = re.compile(_HEAD + _NUMBER + rb"(?:([\x81-\x97])|\x98([\x18-\xff]))", re.DOTALL)
-_USUAL_ENTRY = re.compile(rb"\x83" + _NUMBER + rb"\x58([\x18-\xff])", re.DOTALL)
+_USUAL_RECORD = re.compile(_HEAD + cbor.UINT32 + rb"(?:([\x81-\x97])|\x98([\x18-\xff]))", re.DOTALL)
+_USUAL_ENTRY = re.compile(_ENTRY_HEAD + cbor.UINT32 + rb"\x58([\x18-\xff])", re.DOTALL)
 _USUAL_STATEMENT = b"\x59"  # the initial byte of a byte string of 256 to 65,535 bytes
 _LONG = 256  # below it a byte string's length stands in one byte
 _MOST_ENTRIES = 200  # of a record: its items stay below `cbor.MAX_ITEMS`
@@ -134,12 +133,8 @@ def _decode_usual(data: bytes) -> FeedRecord | None:
         at = statement_at + int.from_bytes(data[entry_end + 1 : statement_at], "big")
         if data[entry_end : entry_end + 1] != _USUAL_STATEMENT or at - statement_at < _LONG:
             return None
-        entries.append(FeedEntry(_read_number(index), data[entry_at:entry_end], data[statement_at:at]))
-    return FeedRecord(_read_number(partition), entries) if at == len(data) else None
-
-
-def _read_number(head: bytes) -> int:
-    return int.from_bytes(head[1:] or head, "big")
+        entries.append(FeedEntry(cbor.read_uint32(index), data[entry_at:entry_end], data[statement_at:at]))
+    return FeedRecord(cbor.read_uint32(partition), entries) if at == len(data) else None
 
 
 def _decode_unusual(data: bytes) -> FeedRecord:

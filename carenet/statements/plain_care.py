@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from carenet.encoding.cose import EDDSA
+from carenet.encoding.cose import EDDSA, NOTHING_UNPROTECTED
 from carenet.encoding.ids import decode_id
 from carenet.errors import EncodingError
 from carenet.statements.batch import BatchPlace, match_place
@@ -43,7 +43,6 @@ _REST = re.compile(
     re.DOTALL,
 )
 _ALGS = {b"\x27": EDDSA, b"\x3a\x00\x01\x00\x00": ED25519_OVER_BATCH}
-_EMPTY_MAP = b"\xa0"
 _TEXT, _SHORT = 0x60, 24  # a text's major type, and the length from which on it stands in a byte of its own
 
 
@@ -126,7 +125,7 @@ def _read_header(fields: tuple[bytes, ...]) -> Header | None:
 def _read_place(value: bytes, at: int, alg: int) -> tuple[BatchPlace | None, int]:
     """The unprotected header that goes with an alg, and where it ends; a place where nothing matches if it does not."""
     if alg == EDDSA:
-        return None, at + 1 if value[at : at + 1] == _EMPTY_MAP else len(value)
+        return None, at + 1 if value[at : at + 1] == NOTHING_UNPROTECTED else len(value)
     return match_place(value, at) or (None, len(value))
 
 

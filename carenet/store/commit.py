@@ -55,7 +55,7 @@ ENTRY_COLUMNS = (
     "offset",
     "log_append_time_ms",
 )
-_TILE_COLUMNS = ("partition", "level", "index", "hashes")
+TILE_COLUMNS = ("partition", "level", "index", "hashes")
 _REJECTION_COLUMNS = (
     "partition",
     "offset",
@@ -77,7 +77,7 @@ FROM unnest($2::bytea[], $3::text[], $4::bigint[], $5::bytea[], $6::text[], $7::
     AS new(subject, kind, next_seq, head, custodians, write, emergency)
 {SET_SUBJECT}
 """  # noqa: S608 - constants of ours
-_IDEMPOTENCY_COLUMNS = ("partition", "subject", "iss_cti", "digest", "tag")
+IDEMPOTENCY_COLUMNS = ("partition", "subject", "iss_cti", "digest", "tag")
 _PUT_PARTICIPANT = """
 INSERT INTO participants (partition, id, name, organisation, roles, may_give, sign, hpke, retired, statements,
     suspended)
@@ -121,8 +121,7 @@ async def write_effects(connection: Any, effects: Effects) -> None:
         raise lost_partition(effects)
     partition = state.partition
     await _copy(connection, "entries", ENTRY_COLUMNS, [entry_record(partition, each) for each in effects.accepted])
-    tiles = [(partition, tile.level, tile.index, tile.hashes) for tile in effects.tiles]
-    await _copy(connection, "tiles", _TILE_COLUMNS, tiles)
+    await _copy(connection, "tiles", TILE_COLUMNS, tile_records(effects))
     refused = [_rejection_record(partition, each) for each in effects.rejected]
     await _copy(connection, "rejections", _REJECTION_COLUMNS, refused)
     await write_rows(connection, partition, effects.writes)
@@ -144,12 +143,7 @@ async def write_rows(connection: Any, partition: int, rows: Mapping[Key, Row]) -
     subjects = [row for row in rows.values() if isinstance(row, SubjectRow)]
     if subjects:
         await connection.execute(_PUT_SUBJECTS, partition, *subject_columns(subjects))
-    used = [
-        (partition, key.in_subject, key.iss_cti, row.digest, row.tag)
-        for key, row in rows.items()
-        if isinstance(key, IdempotencyKey) and isinstance(row, IdempotencyRow)
-    ]
-    await _copy(connection, "idempotency", _IDEMPOTENCY_COLUMNS, used)
+    await _copy(connection, "idempotency", IDEMPOTENCY_COLUMNS, idempotency_records(partition, rows))
     for statement, records in _rare_records(partition, rows).items():
         await connection.executemany(statement, records)
 
@@ -177,6 +171,20 @@ def entry_record(partition: int, accepted: Accepted) -> tuple[Any, ...]:
         accepted.offset,
         accepted.log_append_time_ms,
     )
+
+
+def tile_records(effects: Effects) -> list[tuple[Any, ...]]:
+    """The rows of a batch's full tiles, in the order of `TILE_COLUMNS`."""
+    return [(effects.state.partition, tile.level, tile.index, tile.hashes) for tile in effects.tiles]
+
+
+def idempotency_records(partition: int, rows: Mapping[Key, Row]) -> list[tuple[Any, ...]]:
+    """The used ids among rows of the decision state, in the order of `IDEMPOTENCY_COLUMNS`."""
+    return [
+        (partition, key.in_subject, key.iss_cti, row.digest, row.tag)
+        for key, row in rows.items()
+        if isinstance(key, IdempotencyKey) and isinstance(row, IdempotencyRow)
+    ]
 
 
 def _rejection_record(partition: int, rejected: Rejected) -> tuple[Any, ...]:

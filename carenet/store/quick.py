@@ -11,8 +11,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from carenet.rules.effects import Effects
-from carenet.rules.rows import IdempotencyKey, IdempotencyRow, SubjectRow
-from carenet.store.commit import CHANNEL, ENTRY_COLUMNS, SET_SUBJECT, entry_record, subject_columns
+from carenet.rules.rows import IdempotencyRow, SubjectRow
+from carenet.store.commit import (
+    CHANNEL,
+    ENTRY_COLUMNS,
+    IDEMPOTENCY_COLUMNS,
+    SET_SUBJECT,
+    TILE_COLUMNS,
+    entry_record,
+    idempotency_records,
+    subject_columns,
+    tile_records,
+)
 
 MOST_ENTRIES = 64
 
@@ -49,7 +59,6 @@ new_ids AS (
         AS i(partition, subject, iss_cti, digest, tag) JOIN moved ON moved.partition = i.partition)
 SELECT partition, pg_notify('{CHANNEL}', partition || ':' || size || ':' || next_offset) FROM moved
 """  # noqa: S608 - constants of ours
-_TILE_COLUMNS, _ID_COLUMNS = 4, 5
 
 
 def is_quick(effects: Effects) -> bool:
@@ -72,34 +81,30 @@ async def commit_quickly(connection: Any, batches: Sequence[Effects]) -> frozens
         The partitions that were moved on; of the others, whose `next_offset` is no longer `before`, nothing was
         written.
     """
-    states = [
-        (state.partition, each.before, state.next_offset, state.tree.size, state.log_time_ms, state.tree.encode())
-        for each in batches
-        for state in (each.state,)
-    ]
+    states = [_state_record(each) for each in batches]
     entries = [entry_record(each.state.partition, accepted) for each in batches for accepted in each.accepted]
-    tiles = [(each.state.partition, tile.level, tile.index, tile.hashes) for each in batches for tile in each.tiles]
+    tiles = [record for each in batches for record in tile_records(each)]
     subjects = [
         (each.state.partition, row) for each in batches for row in each.writes.values() if isinstance(row, SubjectRow)
     ]
-    ids = [
-        (each.state.partition, key.in_subject, key.iss_cti, row.digest, row.tag)
-        for each in batches
-        for key, row in each.writes.items()
-        if isinstance(key, IdempotencyKey) and isinstance(row, IdempotencyRow)
-    ]
+    ids = [record for each in batches for record in idempotency_records(each.state.partition, each.writes)]
     moved = await connection.fetch(
         _COMMIT,
         *zip(*states, strict=True),
         *zip(*entries, strict=True),
-        *_columns(tiles, _TILE_COLUMNS),
+        *_columns(tiles, TILE_COLUMNS),
         [partition for partition, _ in subjects],
         *subject_columns([row for _, row in subjects]),
-        *_columns(ids, _ID_COLUMNS),
+        *_columns(ids, IDEMPOTENCY_COLUMNS),
     )
     return frozenset(partition for partition, _ in moved)
 
 
-def _columns(rows: Sequence[tuple[Any, ...]], count: int) -> Sequence[Sequence[Any]]:
+def _state_record(effects: Effects) -> tuple[Any, ...]:
+    state = effects.state
+    return state.partition, effects.before, state.next_offset, state.tree.size, state.log_time_ms, state.tree.encode()
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], names: Sequence[str]) -> Sequence[Sequence[Any]]:
     """One sequence a column, of no rows too."""
-    return list(zip(*rows, strict=True)) or [()] * count
+    return list(zip(*rows, strict=True)) or [()] * len(names)
